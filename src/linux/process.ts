@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+import { lastErrno, syscallError } from "./errno.js";
+import { addressOf, lazy, libc } from "./ffi.js";
+
+const execve_ = lazy<(path: string, argv: BigUint64Array, envp: BigUint64Array) => number>(
+  libc,
+  "int execve(const char *, const void *, const void *)",
+);
+const signal_ = lazy<(signal: number, handler: bigint) => bigint>(libc, "void *signal(int, void *)");
+
+function vector(strings: readonly string[], keep: Buffer[]): BigUint64Array {
+  const out = new BigUint64Array(strings.length + 1);
+  for (const [i, text] of strings.entries()) {
+    const bytes = Buffer.from(`${text}\0`);
+    keep.push(bytes);
+    out[i] = addressOf(bytes);
+  }
+  return out;
+}
+
+/** Replaces this process by a program (execve(2)): terminal, pipes, signals and exit status are the program's own. */
+export function replaceProcess(path: string, argv: readonly string[], env: Record<string, string | undefined>): never {
+  const keep: Buffer[] = [];
+  const args = vector(argv, keep);
+  const pairs = Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
+  const environment = vector(pairs, keep);
+  // Node ignores SIGPIPE, and an ignored signal stays ignored across execve.
+  signal_(13, 0n);
+  execve_(path, args, environment);
+  const number = lastErrno();
+  throw syscallError(`starting ${path}`, number, "XDPCTL_E_NO_FILE");
+}
