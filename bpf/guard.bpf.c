@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/*
+ * guard: malformed frames drop; then allow, deny, and the limit per source decide, in this order; the rest passes.
+ * Non-IP frames always pass; later fragments and protocols without ports match rules by address only.
+ */
+#include "events.h"
+#include "flows.h"
+#include "limit.h"
+#include "parse.h"
+#include "rules.h"
+#include "stats.h"
+
+struct decision {
+	__u8 verdict;
+	__u8 reason;
+	__u8 event; /* enum event_type, or 0 */
+	__u8 prefix_len;
+};
+
+static __always_inline bool is_allowed(const struct packet *p, __u64 now)
+{
+	if (p->ports && match_pair(&allow_pair_v4, &allow_pair_v6, p, now))
+		return true;
+	if (match(lookup_prefix(&allow_v4, &allow_v6, p), now))
+		return true;
+	return p->ports && match_port(&allow_port, p, now);
+}
+
+static __always_inline bool is_denied(const struct packet *p, __u64 now, struct decision *d)
+{
+	struct rule *rule;
+
+	if (p->ports) {
+		d->reason = REASON_DENY_PAIR;
+		rule = match_pair(&deny_pair_v4, &deny_pair_v6, p, now);
+		if (rule)
+			goto denied;
+	}
+	d->reason = REASON_DENY_ADDR;
+	rule = match(lookup_prefix(&deny_v4, &deny_v6, p), now);
+	if (rule)
+		goto denied;
+	if (p->ports) {
+		d->reason = REASON_DENY_PORT;
+		rule = match_port(&deny_port, p, now);
+		if (rule)
+			goto denied;
+	}
+	return false;
+
+denied:
+	d->verdict = XDP_DROP;
+	d->event = EVENT_DENY;
+	d->prefix_len = rule->prefix_len;
+	return true;
+}
+
+static __always_inline bool is_limited(const struct packet *p, __u64 now, struct decision *d)
+{
+	struct limit_rule *rule = lookup_prefix(&limit_v4, &limit_v6, p);
+
+	if (!rule || expired(rule->expires_ns, now) || take_token(p, rule->rate, rule->burst, now))
+		return false;
+	__sync_fetch_and_add(&rule->hits, 1);
+	d->verdict = XDP_DROP;
+	d->reason = REASON_RATE;
+	d->event = EVENT_RATE;
+	d->prefix_len = rule->prefix_len;
+	return true;
+}
+
+static __always_inline __u8 counted_proto(const struct packet *p)
+{
+	switch (p->flow.proto) {
+	case IPPROTO_ICMP:
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+	case IPPROTO_ICMPV6:
+		return p->flow.proto;
+	default:
+		return p->family ? PROTO_OTHER : PROTO_NONE_IP;
+	}
+}
+
+SEC("xdp.frags")
+int guard(struct xdp_md *ctx)
+{
+	struct packet p = {};
+	struct decision d = { .verdict = XDP_PASS };
+	__u32 ifindex = ctx->ingress_ifindex;
+	__u64 now = bpf_ktime_get_ns();
+
+	p.length = frame_length(ctx);
+	if (!parse(ctx, &p)) {
+		d.verdict = XDP_DROP;
+		d.reason = REASON_MALFORMED;
+		d.event = EVENT_MALFORMED;
+	} else if (p.family) {
+		if (is_allowed(&p, now))
+			d.reason = REASON_ALLOW;
+		else if (!is_denied(&p, now, &d) && !is_limited(&p, now, &d))
+			d.reason = REASON_DEFAULT;
+		if (d.verdict == XDP_PASS && p.fragment != FRAGMENT_LATER && touch_flow(&p, ifindex, now))
+			d.event = EVENT_FLOW;
+	}
+	if (d.event)
+		emit(&p, ifindex, now, d.event, d.verdict, d.reason, d.prefix_len);
+	count(ifindex, d.verdict, d.reason, counted_proto(&p), p.length);
+	return d.verdict;
+}
+
+char _license[] SEC("license") = "Dual MIT/GPL";

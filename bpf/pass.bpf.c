@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0 */
+/* Passes every frame, and counts it. */
+#include "stats.h"
+
+SEC("xdp.frags")
+int pass(struct xdp_md *ctx)
+{
+	count(ctx->ingress_ifindex, XDP_PASS, REASON_DEFAULT, PROTO_NONE_IP, frame_length(ctx));
+	return XDP_PASS;
+}
+
+char _license[] SEC("license") = "Dual MIT/GPL";
