@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+export * from "./address.js";
+export * from "./arp.js";
+export * from "./checksum.js";
+export * from "./ethernet.js";
+export * from "./icmp.js";
+export * from "./ipv4.js";
+export * from "./ipv6.js";
+export * from "./mac.js";
+export * from "./protocol.js";
+export * from "./tcp.js";
+export * from "./udp.js";
