@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+export {
+  type InterfaceAddress,
+  type Neighbour,
+  parseAddress,
+  parsePrefix,
+  type Route,
+  type RouteSpec,
+} from "./address.js";
+export { NETLINK_GENERIC, NETLINK_NETFILTER, NETLINK_ROUTE, XDP_FLAGS } from "./constants.js";
+export { EthtoolSocket, XDP_FEATURES } from "./ethtool.js";
+export type { BridgeSettings, Link, LinkSettings, LinkXdp, VethEnd, VethPeer, XdpAttachMode } from "./link.js";
+export { hardwareBytes } from "./link.js";
+export { type LinkHandler, LinkMonitor, monitorLinks } from "./monitor.js";
+export { type MasqueradeSpec, setMasquerade } from "./nftables.js";
+export { openRoute, RouteSocket, requests } from "./route.js";
+export type { Request } from "./message.js";
+export { NetlinkSocket, type NetlinkSocketOptions } from "./socket.js";

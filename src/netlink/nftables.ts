@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+import { NETLINK_NETFILTER, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST } from "./constants.js";
+import { attribute, message, nested, type Part, text, u32be } from "./message.js";
+import { NetlinkSocket } from "./socket.js";
+
+const NFNL_SUBSYS_NFTABLES = 10;
+const BATCH_BEGIN = 0x10;
+const BATCH_END = 0x11;
+const NEWTABLE = 0;
+const DELTABLE = 2;
+const NEWCHAIN = 3;
+const NEWRULE = 6;
+const NFPROTO_INET = 1;
+const NF_INET_POST_ROUTING = 4;
+const SRCNAT_PRIORITY = 100;
+const META_OIFNAME = 7;
+const REGISTER_1 = 1;
+const CMP_EQ = 0;
+const IFNAMSIZ = 16;
+
+/** struct nfgenmsg: family, version 0, and res_id in network order. */
+function header(family: number, resource = 0): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes[0] = family;
+  bytes.writeUInt16BE(resource, 2);
+  return bytes;
+}
+
+/** One expression of a rule: NFTA_LIST_ELEM { NFTA_EXPR_NAME, NFTA_EXPR_DATA }. */
+function expression(name: string, ...data: Part[]): Part {
+  return nested(1, text(1, name), nested(2, ...data));
+}
+
+function interfaceName(name: string): Buffer {
+  const bytes = Buffer.alloc(IFNAMSIZ);
+  bytes.write(name);
+  return bytes;
+}
+
+export interface MasqueradeSpec {
+  /** The nftables table (family inet) that holds the rules; it is replaced as a whole. */
+  table: string;
+  /** Interfaces behind which senders hide behind the interface's own address. None: the table goes. */
+  interfaces: readonly string[];
+  /** The namespace is new and has no such table: saves the kernel's wait for an old one to go. */
+  fresh?: boolean;
+}
+
+/** The messages of one transaction that replaces the table by `oifname X masquerade` rules. */
+export function masqueradeTransaction(spec: MasqueradeSpec): Buffer {
+  let seq = 0;
+  const nft = (type: number, flags: number, ...body: Part[]): Buffer =>
+    message((NFNL_SUBSYS_NFTABLES << 8) | type, NLM_F_REQUEST | NLM_F_ACK | flags, ++seq, [header(NFPROTO_INET), body]);
+  const pieces = [message(BATCH_BEGIN, NLM_F_REQUEST, ++seq, header(0, NFNL_SUBSYS_NFTABLES))];
+  if (spec.fresh !== true) {
+    // Made and deleted first: then the deletion can't fail, and what follows starts empty.
+    pieces.push(nft(NEWTABLE, NLM_F_CREATE, text(1, spec.table)), nft(DELTABLE, 0, text(1, spec.table)));
+  }
+  if (spec.interfaces.length > 0) {
+    const hook = nested(4, u32be(1, NF_INET_POST_ROUTING), u32be(2, SRCNAT_PRIORITY));
+    pieces.push(
+      nft(NEWTABLE, NLM_F_CREATE, text(1, spec.table)),
+      nft(NEWCHAIN, NLM_F_CREATE, text(1, spec.table), text(3, "postrouting"), hook, text(7, "nat")),
+    );
+    for (const name of spec.interfaces) {
+      const expressions = nested(
+        4,
+        expression("meta", u32be(2, META_OIFNAME), u32be(1, REGISTER_1)),
+        expression("cmp", u32be(1, REGISTER_1), u32be(2, CMP_EQ), nested(3, attribute(1, interfaceName(name)))),
+        expression("masq"),
+      );
+      pieces.push(nft(NEWRULE, NLM_F_CREATE | 0x800, text(1, spec.table), text(2, "postrouting"), expressions));
+    }
+  }
+  pieces.push(message(BATCH_END, NLM_F_REQUEST, ++seq, header(0, NFNL_SUBSYS_NFTABLES)));
+  return Buffer.concat(pieces);
+}
+
+/**
+ * Masquerades, for IPv4 and IPv6, what leaves through the given interfaces of the calling thread's network namespace:
+ * one nf_tables transaction, no `nft` process. Linux 5.2 (NAT in the inet family). Errors: XDPCTL_E_NETLINK.
+ */
+export function setMasquerade(spec: MasqueradeSpec): void {
+  const socket = new NetlinkSocket(NETLINK_NETFILTER, { strict: false });
+  try {
+    const what =
+      spec.interfaces.length === 0 ? "ending masquerading" : `masquerading behind ${spec.interfaces.join(", ")}`;
+    socket.transact(masqueradeTransaction(spec), what);
+  } finally {
+    socket.close();
+  }
+}
