@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+export type { ModeRequest, XdpMode } from "./attach.js";
+export { type Attachment, Instance } from "./attachment.js";
+export { Attachments, type Loaded, type LoadOutcome, type LoadRequest } from "./attachments.js";
+export { attach, XdpAttachment } from "./public.js";
+export {
+  type Count,
+  isStats,
+  noCounts,
+  readCounts,
+  readLost,
+  VERDICT_NAMES,
+  type VerdictCounts,
+  type VerdictName,
+} from "./stats.js";
