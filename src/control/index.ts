@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+export { Controller, type ControllerOptions } from "./controller.js";
+export { directBackend } from "./direct.js";
