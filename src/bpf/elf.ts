@@ -105,3 +105,33 @@ function checkSection(section: Section, all: readonly Section[], bad: (why: stri
     throw bad(`has a section ${section.name} that is no whole number of instructions`);
   }
 }
+
+export interface ElfSymbol {
+  readonly name: string;
+  readonly kind: "function" | "object" | "other";
+  readonly section: string;
+  /** Offset in its section, bytes. */
+  readonly value: number;
+}
+
+/** The symbols of a file that `readElf` has checked. */
+export function readSymbols(sections: readonly Section[]): ElfSymbol[] {
+  const table = sections.find((section) => section.type === SHT_SYMTAB);
+  const strings = table === undefined ? undefined : sections[table.link];
+  if (table === undefined || strings === undefined) return [];
+  const view = new DataView(table.data.buffer, table.data.byteOffset, table.data.byteLength);
+  const found: ElfSymbol[] = [];
+  for (let at = 0; at < table.data.length; at += 24) {
+    const home = sections[view.getUint16(at + 6, true)];
+    if (home === undefined) continue;
+    const start = view.getUint32(at, true);
+    const kind = view.getUint8(at + 4) & 0xf;
+    found.push({
+      name: Buffer.from(strings.data.subarray(start, strings.data.indexOf(0, start))).toString("utf8"),
+      kind: kind === 2 ? "function" : kind === 1 ? "object" : "other",
+      section: home.name,
+      value: Number(view.getBigUint64(at + 8, true)),
+    });
+  }
+  return found;
+}

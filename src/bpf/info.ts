@@ -4,7 +4,8 @@ import { addressOf, closeFd } from "../linux/index.js";
 import { Btf } from "./btf/index.js";
 import { fdById, objectInfo } from "./libbpf.js";
 
-const MAP_TYPES = [
+/** `enum bpf_map_type`, by number. */
+export const MAP_TYPES = [
   "unspec",
   "hash",
   "array",

@@ -4,7 +4,8 @@ import { basename } from "node:path";
 import { XdpctlError } from "../errors/index.js";
 import { addressOf, dupFd, errno, errnoText, needCapabilities, type Pointer } from "../linux/index.js";
 import { Btf, Codecs, Misfit, type Value } from "./btf/index.js";
-import { readElf, type Section } from "./elf.js";
+import { type ElfSymbol, readElf, readSymbols, type Section } from "./elf.js";
+import { MAP_TYPES } from "./info.js";
 import { libbpf, libbpfErrno } from "./libbpf.js";
 import { BpfMap } from "./map.js";
 import { capturePrint, silence } from "./print.js";
@@ -29,6 +30,9 @@ const fn = {
   reuseFd: (m: Pointer, fd: number): number => libbpf.func("int bpf_map__reuse_fd(void *, int)")(m, fd) as number,
   setMaxEntries: (m: Pointer, n: number): number =>
     libbpf.func("int bpf_map__set_max_entries(void *, uint32_t)")(m, n) as number,
+  mapType: (m: Pointer): number => libbpf.func("int bpf_map__type(const void *)")(m) as number,
+  keySize: (m: Pointer): number => libbpf.func("uint32_t bpf_map__key_size(const void *)")(m) as number,
+  valueSize: (m: Pointer): number => libbpf.func("uint32_t bpf_map__value_size(const void *)")(m) as number,
   setInitial: (m: Pointer, b: Uint8Array, n: number): number =>
     libbpf.func("int bpf_map__set_initial_value(void *, const void *, size_t)")(m, b, n) as number,
   programName: (p: Pointer): string => libbpf.func("const char *bpf_program__name(const void *)")(p) as string,
@@ -48,6 +52,7 @@ export interface ObjectSpec {
   readonly name: string;
   readonly bytes: Uint8Array;
   readonly sections: readonly Section[];
+  readonly symbols: readonly ElfSymbol[];
   readonly btf: Btf | undefined;
   /** Names of the functions in program sections, with their section. */
   readonly programs: readonly { name: string; section: string }[];
@@ -62,22 +67,13 @@ export function readObjectSpec(source: string | Uint8Array, name?: string): Obje
   const sections = readElf(bytes, label);
   const btfSection = sections.find((s) => s.name === ".BTF");
   const btf = btfSection === undefined ? undefined : Btf.parse(btfSection.data);
-  const symbols = sections.find((s) => s.type === 2);
-  const strings = symbols === undefined ? undefined : sections[symbols.link];
-  const programs: { name: string; section: string }[] = [];
-  if (symbols !== undefined && strings !== undefined) {
-    const view = new DataView(symbols.data.buffer, symbols.data.byteOffset, symbols.data.byteLength);
-    for (let at = 0; at < symbols.data.length; at += 24) {
-      const home = sections[view.getUint16(at + 6, true)];
-      if ((view.getUint8(at + 4) & 0xf) !== 2 || home === undefined || home.name === ".text") continue;
-      const start = view.getUint32(at, true);
-      const text = Buffer.from(strings.data.subarray(start, strings.data.indexOf(0, start))).toString();
-      programs.push({ name: text, section: home.name });
-    }
-  }
+  const symbols = readSymbols(sections);
+  const programs = symbols
+    .filter((symbol) => symbol.kind === "function" && symbol.section !== ".text")
+    .map(({ name: text, section }) => ({ name: text, section }));
   const mapSection = btf?.find("datasec", ".maps");
   const maps = mapSection?.kind === "datasec" ? mapSection.variables.map((v) => btf?.get(v.type).name ?? "") : [];
-  return { name: label, bytes, sections, btf, programs, maps };
+  return { name: label, bytes, sections, symbols, btf, programs, maps };
 }
 
 function readObjectFile(path: string): Uint8Array {
@@ -267,7 +263,19 @@ function prepare(object: Pointer, spec: ObjectSpec, options: LoadOptions): void 
     if (result < 0) throw new XdpctlError("XDPCTL_E_LOAD", `max_entries of ${name}: ${errnoText(-result)}`);
   }
   for (const [name, map] of Object.entries(options.reuse ?? {})) {
-    const result = fn.reuseFd(need(name), map.fd);
+    const wanted = need(name);
+    // libbpf takes over whatever it is given: the program would then be verified against the other layout.
+    const { type, keySize, valueSize } = map.info;
+    const same =
+      MAP_TYPES[fn.mapType(wanted)] === type && fn.keySize(wanted) === keySize && fn.valueSize(wanted) === valueSize;
+    if (!same) {
+      const has = `${MAP_TYPES[fn.mapType(wanted)]} with ${fn.keySize(wanted)} + ${fn.valueSize(wanted)} bytes`;
+      throw new XdpctlError(
+        "XDPCTL_E_LAYOUT",
+        `the map ${name} is a ${type} with ${keySize} + ${valueSize} bytes; ${spec.name} has a ${has}`,
+      );
+    }
+    const result = fn.reuseFd(wanted, map.fd);
     if (result < 0) throw new XdpctlError("XDPCTL_E_LAYOUT", `reusing the map ${name}: ${errnoText(-result)}`);
   }
   if (options.variables !== undefined) setVariables(maps, spec, options.variables);
@@ -295,13 +303,14 @@ function setVariables(maps: Map<string, Pointer>, spec: ObjectSpec, variables: R
     for (const variable of type.variables) {
       const { name } = btf.get(variable.type);
       const value = left.get(name);
-      if (value === undefined) continue;
+      const symbol = spec.symbols.find((one) => one.name === name && one.section === section.name);
+      if (value === undefined || symbol === undefined) continue;
       left.delete(name);
       touched = true;
       try {
         codecs
           .of(variable.type)
-          .encode(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), variable.offset, value);
+          .encode(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), symbol.value, value);
       } catch (cause) {
         if (!(cause instanceof Misfit)) throw cause;
         throw new XdpctlError("XDPCTL_E_BAD_VALUE", `variable ${name} of ${spec.name}: ${cause.message}`);
