@@ -5,8 +5,6 @@ import { lazy, libc } from "./ffi.js";
 
 export const EPOLLIN = 0x1;
 export const EPOLLOUT = 0x4;
-export const EPOLLERR = 0x8;
-export const EPOLLHUP = 0x10;
 
 const EPOLL_CLOEXEC = 0o2000000;
 const CTL_ADD = 1;

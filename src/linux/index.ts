@@ -6,6 +6,7 @@ export * from "./errno.js";
 export * from "./fd.js";
 export * from "./ffi.js";
 export * from "./flock.js";
+export * from "./inherit.js";
 export * from "./interface.js";
 export * from "./mapping.js";
 export * from "./mount.js";

@@ -2,7 +2,6 @@
 import { lastErrno, syscallError } from "./errno.js";
 import { lazy, libc } from "./ffi.js";
 
-export const MS_RDONLY = 1;
 export const MS_NOSUID = 2;
 export const MS_NODEV = 4;
 export const MS_NOEXEC = 8;
@@ -10,7 +9,6 @@ export const MS_BIND = 4096;
 export const MS_REC = 16384;
 export const MS_PRIVATE = 1 << 18;
 export const MS_SLAVE = 1 << 19;
-export const MS_SHARED = 1 << 20;
 export const MNT_DETACH = 2;
 
 export const BPF_FS_MAGIC = 0xcafe4a11;

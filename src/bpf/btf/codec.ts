@@ -18,7 +18,7 @@ import {
 } from "./scalars.js";
 import type { BtfMember, BtfType } from "./types.js";
 
-export function camelCase(name: string): string {
+function camelCase(name: string): string {
   return name.replace(/(?<=.)_+([a-z0-9])/g, (_, c: string) => c.toUpperCase());
 }
 

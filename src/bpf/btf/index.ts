@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-export { camelCase, Codecs } from "./codec.js";
+export { Codecs } from "./codec.js";
 export { Btf } from "./parse.js";
 export { type Codec, Misfit, type Value } from "./scalars.js";
 export type { BtfMember, BtfType } from "./types.js";

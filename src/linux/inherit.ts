@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+import { lazy, libc } from "./ffi.js";
+
+const F_SETFD = 2;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const O_NONBLOCK = 0o4000;
+
+const fcntl_ = lazy<(fd: number, command: number, argument: number) => number>(libc, "int fcntl(int, int, long)");
+
+/**
+ * Makes standard streams as our caller left them, for a program that replaces this one: Node marks them close-on-exec when
+ * it starts, and makes pipes non-blocking when it looks at them.
+ */
+export function restoreStandardStreams(): void {
+  for (const fd of [0, 1, 2]) {
+    fcntl_(fd, F_SETFD, 0);
+    const flags = fcntl_(fd, F_GETFL, 0);
+    if (flags >= 0 && (flags & O_NONBLOCK) !== 0) fcntl_(fd, F_SETFL, flags & ~O_NONBLOCK);
+  }
+}
