@@ -12,7 +12,7 @@ export { EthtoolSocket, XDP_FEATURES } from "./ethtool.js";
 export type { BridgeSettings, Link, LinkSettings, LinkXdp, VethEnd, VethPeer, XdpAttachMode } from "./link.js";
 export { hardwareBytes } from "./link.js";
 export { type LinkHandler, LinkMonitor, monitorLinks } from "./monitor.js";
-export { type MasqueradeSpec, setMasquerade } from "./nftables.js";
+export { hasMasquerade, type MasqueradeSpec, setMasquerade } from "./nftables.js";
 export { openRoute, RouteSocket, requests } from "./route.js";
 export type { Request } from "./message.js";
 export { NetlinkSocket, type NetlinkSocketOptions } from "./socket.js";

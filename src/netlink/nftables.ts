@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+import { XdpctlError } from "../errors/index.js";
+import { errno } from "../linux/index.js";
 import { NETLINK_NETFILTER, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST } from "./constants.js";
 import { attribute, message, nested, type Part, text, u32be } from "./message.js";
 import { NetlinkSocket } from "./socket.js";
@@ -7,6 +9,7 @@ const NFNL_SUBSYS_NFTABLES = 10;
 const BATCH_BEGIN = 0x10;
 const BATCH_END = 0x11;
 const NEWTABLE = 0;
+const GETTABLE = 1;
 const DELTABLE = 2;
 const NEWCHAIN = 3;
 const NEWRULE = 6;
@@ -86,6 +89,26 @@ export function setMasquerade(spec: MasqueradeSpec): void {
     const what =
       spec.interfaces.length === 0 ? "ending masquerading" : `masquerading behind ${spec.interfaces.join(", ")}`;
     socket.transact(masqueradeTransaction(spec), what);
+  } finally {
+    socket.close();
+  }
+}
+
+/** Whether the calling thread's network namespace has that table. */
+export function hasMasquerade(table: string): boolean {
+  const socket = new NetlinkSocket(NETLINK_NETFILTER, { strict: false });
+  const what = `reading the nftables table ${table}`;
+  try {
+    socket.request({
+      type: (NFNL_SUBSYS_NFTABLES << 8) | GETTABLE,
+      flags: 0,
+      body: [header(NFPROTO_INET), text(1, table)],
+      what,
+    });
+    return true;
+  } catch (error) {
+    if (XdpctlError.is(error) && error.errno === errno.ENOENT) return false;
+    throw error;
   } finally {
     socket.close();
   }

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+import { watched } from "./contention.js";
+
+/** One side of a comparison: runs once and returns its figure. */
+export type Leg = () => Promise<number> | number;
+
+export interface Figures {
+  ours: number[];
+  theirs: number[];
+  /** Legs that were thrown away because others took the machine's time. */
+  discarded: number;
+  /** Whether enough legs were quiet; otherwise the least disturbed ones were taken. */
+  quiet: boolean;
+}
+
+export interface Alternation {
+  legs: number;
+  /** How much of one CPU others may take in a leg. */
+  tolerated?: number;
+}
+
+interface Run {
+  figure: number;
+  foreign: number;
+}
+
+/**
+ * Runs two legs in turns, in the order A B B A, until each has `legs` quiet ones. Gives up after three times as many, and
+ * then takes the least disturbed.
+ */
+export async function alternate(ours: Leg, theirs: Leg, { legs, tolerated = 0.2 }: Alternation): Promise<Figures> {
+  const runs: [Run[], Run[]] = [[], []];
+  const quiet = (side: Run[]): Run[] => side.filter(({ foreign }) => foreign <= tolerated);
+  const enough = (): boolean => runs.every((side) => quiet(side).length >= legs);
+  for (let round = 0; round < 3 * legs && !enough(); round++) {
+    for (const side of round % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
+      const leg = side === 0 ? ours : theirs;
+      const { result, foreign } = await watched(async () => leg());
+      runs[side].push({ figure: result, foreign });
+    }
+  }
+  const chosen = runs.map((side) => [...side].sort((a, b) => a.foreign - b.foreign).slice(0, legs)) as [Run[], Run[]];
+  return {
+    ours: chosen[0].map(({ figure }) => figure),
+    theirs: chosen[1].map(({ figure }) => figure),
+    discarded: runs[0].length + runs[1].length - chosen[0].length - chosen[1].length,
+    quiet: enough(),
+  };
+}
+
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN;
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+import { parseArgs } from "node:util";
+import type { Benchmark, Row } from "./row.js";
+import { hooks } from "./rows/hooks.js";
+import { lab } from "./rows/lab.js";
+import { memory } from "./rows/memory.js";
+import { replace } from "./rows/replace.js";
+import { ring } from "./rows/ring.js";
+import { status } from "./rows/status.js";
+import { machineText, tableText } from "./table.js";
+
+const BENCHMARKS: Record<string, Benchmark> = { ring, hooks, lab, status, replace, memory };
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: "boolean", default: false }, json: { type: "boolean", default: false } },
+});
+const wrong = positionals.find((name) => !Object.hasOwn(BENCHMARKS, name));
+if (wrong !== undefined) {
+  console.error(`bench: there is no benchmark \`${wrong}\` (there are ${Object.keys(BENCHMARKS).join(", ")})`);
+  process.exit(2);
+}
+
+const log = (text: string): void => console.error(`bench: ${text}`);
+const rows: Row[] = [];
+let failed = false;
+log(machineText());
+for (const [name, benchmark] of Object.entries(BENCHMARKS)) {
+  if (positionals.length > 0 && !positionals.includes(name)) continue;
+  log(name);
+  try {
+    rows.push(...(await benchmark({ quick: values.quick, log })));
+  } catch (error) {
+    failed = true;
+    log(`${name} failed: ${error instanceof Error ? error.stack : String(error)}`);
+  }
+}
+console.log(values.json ? JSON.stringify({ machine: machineText(), rows }) : tableText(rows));
+process.exit(failed ? 1 : 0);

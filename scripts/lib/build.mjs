@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, watch, writeFileSync } from "node:fs";
+import { finishCli } from "./cli-cache.mjs";
+import { bundledLicences } from "./licences.mjs";
+
+const STATE = "build/state/build.json";
+/** Where a test reads what each output was made of. */
+const META = "build/state";
+
+// The CommonJS packages in the bundle ask for Node's own modules with `require`, which an ES module lacks.
+const banner = {
+  js: `import { createRequire as xdpctlCreateRequire } from "node:module";\nconst require = xdpctlCreateRequire(import.meta.url);`,
+};
+
+/** @type {{ name: string, entries: Record<string, string>, options: import("esbuild").BuildOptions }[]} */
+const groups = [
+  {
+    name: "cli",
+    entries: { cli: "src/cli/main.ts" },
+    // One CommonJS script: V8 can take its code from a cache, and Node's modules are loaded when a room needs them.
+    options: {
+      format: "cjs",
+      outExtension: { ".js": ".cjs" },
+      define: { "import.meta.url": "xdpctlUrl" },
+      banner: { js: 'const xdpctlUrl = require("node:url").pathToFileURL(__filename).href;' },
+    },
+  },
+  { name: "policy-worker", entries: { "policy-worker": "src/policy/worker.ts" }, options: { banner } },
+  { name: "probe", entries: { probe: "src/bpf/probe-main.ts" }, options: { banner } },
+  {
+    name: "library",
+    entries: {
+      index: "src/index.ts",
+      bpf: "src/bpf/index.ts",
+      netlink: "src/netlink/index.ts",
+      packet: "src/packet/index.ts",
+    },
+    // The entries share their modules, so that an object of one is an object to the others. The chunks lie beside them:
+    // a file that is found relative to `import.meta.url` is found from each.
+    options: { banner, splitting: true, chunkNames: "lib-[hash]" },
+  },
+];
+
+function optionsOf(group) {
+  const entryPoints = Object.fromEntries(Object.entries(group.entries).filter(([, path]) => existsSync(path)));
+  return {
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    external: ["koffi"],
+    outdir: "dist",
+    metafile: true,
+    logLevel: "warning",
+    legalComments: "none",
+    ...group.options,
+    entryPoints,
+  };
+}
+
+function readState() {
+  try {
+    return JSON.parse(readFileSync(STATE, "utf8"));
+  } catch {
+    return {};
+  }
+}
+
+function fingerprint(path) {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat === undefined ? "" : `${stat.mtimeMs} ${stat.size}`;
+}
+
+function keyOf(options) {
+  const self = readFileSync(new URL(import.meta.url));
+  return createHash("sha256").update(self).update(JSON.stringify(options)).digest("hex");
+}
+
+function isFresh(saved, options) {
+  return (
+    saved !== undefined &&
+    saved.key === keyOf(options) &&
+    saved.outputs.every((path) => existsSync(path)) &&
+    Object.entries(saved.inputs).every(([path, mark]) => fingerprint(path) === mark)
+  );
+}
+
+function record(state, group, options, metafile, more = []) {
+  const outputs = [...Object.keys(metafile.outputs), ...more];
+  for (const old of state[group.name]?.outputs ?? []) if (!outputs.includes(old)) rmSync(old, { force: true });
+  const inputs = Object.fromEntries(Object.keys(metafile.inputs).map((path) => [path, fingerprint(path)]));
+  state[group.name] = { key: keyOf(options), inputs, outputs };
+  mkdirSync(META, { recursive: true });
+  writeFileSync(`${META}/${group.name}.meta.json`, JSON.stringify(metafile));
+  writeFileSync(STATE, JSON.stringify(state));
+  const all = groups.flatMap((g) => Object.keys(state[g.name]?.inputs ?? {}));
+  writeFileSync("dist/THIRD-PARTY-LICENSES.txt", bundledLicences(all));
+}
+
+/** Outputs of an earlier build that no group makes any more. */
+function sweep(state) {
+  if (!existsSync("dist")) return;
+  const made = new Set(groups.flatMap((group) => state[group.name]?.outputs ?? []));
+  for (const name of readdirSync("dist"))
+    if (/\.(js|cjs|cache)$/.test(name) && !made.has(`dist/${name}`)) rmSync(`dist/${name}`, { force: true });
+}
+
+async function build(force) {
+  const state = readState();
+  const stale = groups
+    .map((group) => ({ group, options: optionsOf(group) }))
+    .filter(({ options }) => Object.keys(options.entryPoints).length > 0)
+    .filter(({ group, options }) => force || !isFresh(state[group.name], options));
+  if (stale.length === 0) return true;
+  console.error(`build: ${stale.map(({ group }) => group.name).join(", ")}`);
+  const esbuild = await import("esbuild");
+  let ok = true;
+  for (const { group, options } of stale) {
+    try {
+      const result = await esbuild.build(options);
+      const more = group.name === "cli" ? finishCli() : [];
+      record(state, group, options, result.metafile, more);
+    } catch {
+      // esbuild has shown the error already.
+      ok = false;
+    }
+  }
+  if (ok) sweep(state);
+  return ok;
+}
+
+async function watchAll() {
+  const esbuild = await import("esbuild");
+  const state = readState();
+  for (const group of groups) {
+    const options = optionsOf(group);
+    if (Object.keys(options.entryPoints).length === 0) continue;
+    const report = {
+      name: "report",
+      setup(build) {
+        build.onEnd((result) => {
+          const more = group.name === "cli" && result.errors.length === 0 ? finishCli() : [];
+          if (result.metafile !== undefined) record(state, group, options, result.metafile, more);
+          const time = new Date().toLocaleTimeString("en-GB");
+          console.error(`${time} ${group.name}: ${result.errors.length === 0 ? "built" : "failed"}`);
+        });
+      },
+    };
+    const context = await esbuild.context({ ...options, plugins: [report] });
+    await context.watch();
+  }
+  watchPrograms();
+}
+
+function watchPrograms() {
+  let running = false;
+  let again = false;
+  const compile = () => {
+    if (running) {
+      again = true;
+      return;
+    }
+    running = true;
+    spawn("scripts/build-bpf", { stdio: "inherit" }).on("exit", () => {
+      running = false;
+      if (!again) return;
+      again = false;
+      compile();
+    });
+  };
+  compile();
+  watch("bpf", { recursive: true }, compile);
+}
+
+function buildTypes(force) {
+  const saved = "dist/types/index.d.ts";
+  const sources = readdirSync("src", { recursive: true }).filter((path) => path.endsWith(".ts"));
+  const newest = Math.max(...sources.map((path) => statSync(`src/${path}`).mtimeMs));
+  if (!force && existsSync(saved) && statSync(saved).mtimeMs > newest) return true;
+  console.error("build: types");
+  rmSync("dist/types", { recursive: true, force: true });
+  const tsc = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], {
+    stdio: ["ignore", 2, 2],
+  });
+  return tsc.status === 0;
+}
+
+const has = (option) => process.argv.includes(option);
+if (has("--watch")) {
+  await watchAll();
+} else {
+  let ok = await build(has("--force"));
+  if (ok && has("--types")) ok = buildTypes(has("--force"));
+  process.exit(ok ? 0 : 1);
+}

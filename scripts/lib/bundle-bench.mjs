@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// Bundles the benchmarks, and the controller that they start, into build/bench/.
+import { build } from "esbuild";
+
+await build({
+  entryPoints: ["bench/run.ts", "bench/controller.ts"],
+  outdir: "build/bench",
+  outExtension: { ".js": ".mjs" },
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  target: "node20",
+  external: ["koffi"],
+  logLevel: "error",
+  banner: {
+    js: 'import { createRequire as xdpctlCreateRequire } from "node:module";\nconst require = xdpctlCreateRequire(import.meta.url);',
+  },
+});

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+import type { Command } from "commander";
+import type { Context } from "../context.js";
+
+/** Puts a command into a program; what it needs to act is imported when it acts. */
+export type Register = (program: Command, context: Context) => void | Promise<void>;
+
+/** Every command by its first word, in the order of the help. Only the one that is called is loaded. */
+export const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
+  load: async () => (await import("./load.js")).register,
+  unload: async () => (await import("./unload.js")).register,
+  status: async () => (await import("./status.js")).register,
+  allow: async () => (await import("./rule.js")).registerAllow,
+  deny: async () => (await import("./rule.js")).registerDeny,
+  limit: async () => (await import("./rule.js")).registerLimit,
+  rules: async () => (await import("./rules.js")).register,
+  map: async () => (await import("./map.js")).register,
+  events: async () => (await import("./events.js")).register,
+  policy: async () => (await import("./policy.js")).register,
+  run: async () => (await import("./run.js")).register,
+  lab: async () => (await import("./lab.js")).register,
+  repl: async () => (await import("./repl.js")).register,
+  version: async () => (await import("./version.js")).register,
+};

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { didYouMean, XdpctlError } from "../../errors/index.js";
+import type { PolicyStatus } from "../../rpc/index.js";
+import { group, leaf } from "../command.js";
+import type { Context } from "../context.js";
+import { formatCompact } from "../quantities.js";
+
+export function register(program: Command, context: Context): void {
+  const policy = group(program, "policy", "Lua policies that answer what happens");
+  loading(policy, context);
+  listing(policy, context);
+  checking(policy, context);
+}
+
+function loadedLine(policy: PolicyStatus, replaced: boolean): string {
+  const hooks = policy.hooks.length === 0 ? "no hooks" : `hooks ${policy.hooks.join(", ")}`;
+  return `${policy.name}  ${policy.state}  ${hooks}${replaced ? "  (replaced the running one; its state stays)" : ""}`;
+}
+
+function loading(policy: Command, context: Context): void {
+  leaf(policy, "load <file> [args...]", "run a policy, or replace the running one of that name", [
+    ["xdpctl policy load portscan.lua", "named after the file"],
+    ["xdpctl policy load blocklist.lua bad.txt", "with an argument for the script"],
+    ["xdpctl policy load portscan.lua --name strict", "under another name"],
+  ])
+    .option("--name <name>", "its name; that of the file by default")
+    .action(async (file: string, args: string[], options: { name?: string }) => {
+      const backend = await context.backend();
+      const params = { file: resolve(file), args, ...(options.name === undefined ? {} : { name: options.name }) };
+      const result = await backend.request("policy.load", params);
+      context.terminal.line(loadedLine(result.policy, result.replaced));
+      context.terminal.json(result);
+    });
+  leaf(policy, "unload <name...>", "end policies; the rules that they made go with them", [
+    ["xdpctl policy unload portscan", "one policy"],
+  ]).action(async (names: string[]) => {
+    const backend = await context.backend();
+    const unloaded: { name: string; removed: number }[] = [];
+    for (const name of names) {
+      const { removed } = await backend.request("policy.unload", { name });
+      unloaded.push({ name, removed });
+      context.terminal.line(`${name}  unloaded  ${removed} ${removed === 1 ? "rule" : "rules"} removed`);
+    }
+    context.terminal.json({ unloaded });
+  });
+  leaf(policy, "reload <name...>", "read the script again; a script that fails leaves the old one running", [
+    ["xdpctl policy reload portscan", "after an edit; `state` stays"],
+  ]).action(async (names: string[]) => {
+    const backend = await context.backend();
+    const { policies } = await backend.request("policy.list", {});
+    const reloaded: PolicyStatus[] = [];
+    for (const name of names) {
+      const running = policies.find((p) => p.name === name);
+      if (running === undefined) {
+        const known = policies.map((p) => p.name);
+        throw new XdpctlError("XDPCTL_E_NO_POLICY", `there is no policy ${name}${didYouMean(name, known)}`);
+      }
+      const params = { file: running.file, name, args: running.args ?? [] };
+      const result = await backend.request("policy.load", params);
+      reloaded.push(result.policy);
+      context.terminal.line(loadedLine(result.policy, true));
+    }
+    context.terminal.json({ policies: reloaded });
+  });
+}
+
+function micros(value: number | null): string | null {
+  if (value === null) return null;
+  return value < 1000 ? `${Math.round(value)} µs` : `${(value / 1000).toFixed(1)} ms`;
+}
+
+function listing(policy: Command, context: Context): void {
+  leaf(policy, "ls", "the policies, and what they did", [["xdpctl policy ls", "all of them"]]).action(async () => {
+    const backend = await context.backend();
+    const { policies } = await backend.request("policy.list", {});
+    context.terminal.table(
+      [
+        { title: "NAME" },
+        { title: "STATE" },
+        { title: "HOOKS" },
+        { title: "CALLS", align: "right" },
+        { title: "P50", align: "right" },
+        { title: "P99", align: "right" },
+        { title: "LOST", align: "right" },
+        { title: "BLOCKED", align: "right" },
+        { title: "LAST ERROR" },
+      ],
+      policies.map((p) => [
+        p.name,
+        p.state,
+        p.hooks.length === 0 ? null : p.hooks.join(","),
+        formatCompact(p.calls),
+        micros(p.p50),
+        micros(p.p99),
+        p.lost,
+        p.blocked,
+        p.lastError,
+      ]),
+    );
+    context.terminal.json({ policies });
+  });
+}
+
+function checking(policy: Command, context: Context): void {
+  leaf(policy, "check <file...>", "read policies without running them; needs no root", [
+    ["xdpctl policy check portscan.lua", "its hooks, and what it uses"],
+    ["xdpctl policy check examples/policies/*.lua", "several"],
+  ]).action(async (files: string[]) => {
+    const { checkPolicy } = await import("../../policy/index.js");
+    let failed: XdpctlError | undefined;
+    for (const file of files) {
+      try {
+        const found = await checkPolicy(file);
+        const uses = found.uses.length === 0 ? "" : `; uses ${found.uses.join(", ")}`;
+        context.terminal.line(`${file}: hooks ${found.hooks.length === 0 ? "none" : found.hooks.join(", ")}${uses}`);
+        context.terminal.json({ file, hooks: found.hooks, uses: found.uses });
+      } catch (thrown) {
+        // The last file's error ends the command; the others are shown as they come.
+        if (failed !== undefined) context.terminal.failure(failed);
+        failed = XdpctlError.wrap(thrown);
+      }
+    }
+    if (failed !== undefined) throw failed;
+  });
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { leaf, usage } from "../command.js";
+import type { Context } from "../context.js";
+import { VERSION } from "../version.js";
+import { attachmentLines, type LoadOptions, load, loadOptions, loadParams } from "./load.js";
+import { stream } from "./events.js";
+
+interface Script {
+  file: string;
+  args: string[];
+}
+
+interface RunOptions extends LoadOptions {
+  policy?: Script[];
+}
+
+/** `--policy FILE` starts a script, `--arg VALUE` belongs to the one before it. */
+function scripts(command: Command): Command {
+  const all: Script[] = [];
+  return command
+    .option("--policy <file>", "a policy to run; may be given several times", (file: string) => {
+      all.push({ file, args: [] });
+      return all;
+    })
+    .option("--arg <value>", "an argument of the policy named before it", (value: string) => {
+      const last = all.at(-1);
+      if (last === undefined) throw usage("--arg comes after the --policy that it is for");
+      last.args.push(value);
+      return value;
+    });
+}
+
+export function register(program: Command, context: Context): void {
+  scripts(
+    loadOptions(
+      leaf(program, "run <program> <interface...>", "be the controller in the foreground, until a signal ends it", [
+        ["xdpctl run guard eth1", "a guard on eth1 while this runs"],
+        ["xdpctl run guard eth1 --policy portscan.lua", "with a policy"],
+        ["xdpctl run guard eth1 --policy blocklist.lua --arg bad.txt", "and an argument for it"],
+        ["xdpctl run guard eth0 eth1 --keep", "the guard stays when the controller ends"],
+      ]),
+    ),
+  ).action(async (name: string, interfaces: string[], options: RunOptions) => {
+    if (context.kind !== "shell") throw usage("the REPL is a controller itself", "use `load` and `policy load`");
+    const { signal, terminal } = context;
+    const params = loadParams(name, interfaces, options);
+    const { Controller } = await import("../../control/index.js");
+    const loop = await context.loop();
+    const controller = await Controller.start({ kind: "run", loop, version: VERSION });
+    try {
+      const inside: Context = {
+        kind: "shell",
+        terminal,
+        signal,
+        backend: () => Promise.resolve(controller),
+        loop: () => Promise.resolve(loop),
+        live: () => context.live(),
+      };
+      const attachments = await load(inside, params, options, ["run", name, ...interfaces]);
+      for (const line of attachmentLines(attachments)) terminal.line(line);
+      terminal.json({ attachments });
+      for (const { file, args } of options.policy ?? []) {
+        const { policy } = await controller.request("policy.load", { file: resolve(file), args });
+        terminal.line(`${policy.name}  ${policy.state}  hooks ${policy.hooks.join(", ") || "none"}`);
+        terminal.json({ policy });
+      }
+      if (!signal.aborted) await stream(inside, ["policy", "xdp", "link", "lost"], {});
+    } finally {
+      await controller.close();
+    }
+  });
+}

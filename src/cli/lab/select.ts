@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+import { XdpctlError } from "../../errors/index.js";
+
+type LabRoom = typeof import("../../lab/index.js");
+
+/**
+ * The lab room, with this process where the labs are: a machine sees neither their mounts nor the other machines, so a
+ * `lab` command that is typed inside of one goes out first.
+ */
+export async function openRoom(): Promise<LabRoom> {
+  const room = await import("../../lab/index.js");
+  const lab = process.env.XDPCTL_LAB;
+  if (process.env.XDPCTL_NODE === undefined || lab === undefined || room.isReachable(lab)) return room;
+  if (!room.leaveMachine(lab)) {
+    throw new XdpctlError("XDPCTL_E_NO_LAB", `the lab ${lab} can't be reached from inside its machine`, {
+      remedy: "run the command outside of the machine",
+    });
+  }
+  return room;
+}
+
+/** The lab that is meant: `--lab`, else that of the machine one is in, else the only one. */
+export function selectLab(room: LabRoom, given: string | undefined): string {
+  const name = given ?? process.env.XDPCTL_LAB;
+  if (name !== undefined && name !== "") return name;
+  const ready = room.list().filter((lab) => lab.state === "ready");
+  const [only] = ready;
+  if (only === undefined) {
+    throw new XdpctlError("XDPCTL_E_NO_LAB", "there is no lab", { remedy: "`xdpctl lab deploy FILE` makes one" });
+  }
+  if (ready.length > 1) {
+    throw new XdpctlError("XDPCTL_E_USAGE", `there are several labs: ${ready.map((lab) => lab.name).join(", ")}`, {
+      remedy: "say which one: `--lab NAME`",
+    });
+  }
+  return only.name;
+}
+
+/** How this very program is started again. */
+export function ownCommand(...args: string[]): [string, ...string[]] {
+  return [process.execPath, ...process.execArgv, process.argv[1] ?? "", ...args];
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+import { randomBytes } from "node:crypto";
+import { existsSync, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, unlinkSync } from "node:fs";
+import { XdpctlError } from "../errors/index.js";
+import { MNT_DETACH, MS_BIND, MS_PRIVATE, mount, needCapabilities, unmount } from "../linux/index.js";
+import { shown } from "./shown.js";
+import { writeHosts, writeLauncher } from "./files.js";
+import { Lab } from "./lab.js";
+import { withLabLock } from "./lock.js";
+import { createMachines, type Machine, openMachine } from "./machine.js";
+import { configureNode, wireBridges, wireLinks } from "./network.js";
+import { labDir, NETNS_DIR, NETNS_MARK, netnsLink, netnsName, nodeDir, SWITCH } from "./paths.js";
+import { endProcesses, machineProcesses } from "./processes.js";
+import { removeLab } from "./remove.js";
+import { LAB_SCHEMA } from "./schema.js";
+import type { LabSpec } from "./spec.js";
+import { bootId, isAlive, type LabState, machineLives, processMark, readState, writeState } from "./state.js";
+
+export interface DeployProgress {
+  /** `ready` and `removed` come once a machine, the others tell how far it is. */
+  readonly step: "intent" | "machine" | "links" | "pinned" | "ready" | "removed";
+  readonly node?: string;
+  readonly addresses?: readonly string[];
+  /** The machine was there before. */
+  readonly kept?: boolean;
+}
+
+export interface DeployOptions {
+  /** Deploys under another name than the file's, so that one file can run twice. */
+  name?: string;
+  /** The lab goes with this process: `gc` removes it when the process is gone. */
+  tied?: boolean;
+  onProgress?: (progress: DeployProgress) => void;
+}
+
+/**
+ * Brings a lab up, or an existing one to what the spec says: machines, links, addresses and routes that are right already
+ * are left alone. Synchronous; everything is usable when it returns.
+ *
+ * What fails is taken back. What a crash leaves is marked, and removed by the next deploy of that name or by `gc`.
+ * Errors: XDPCTL_E_PERMISSION, XDPCTL_E_LAB_CONFLICT, XDPCTL_E_LAB_DEPLOY, XDPCTL_E_BAD_NAME.
+ */
+export function deploy(spec: LabSpec, options: DeployOptions = {}): Lab {
+  const name = options.name ?? spec.name;
+  checkLabName(name);
+  needCapabilities("making a lab", "CAP_SYS_ADMIN", "CAP_NET_ADMIN");
+  const wanted = { ...spec, name };
+  return withLabLock(() => {
+    const prior = priorState(name, options);
+    if (prior === undefined) return new Lab(deployNew(wanted, options));
+    const before = prior.spec;
+    try {
+      if (options.tied === true) tie(prior);
+      converge(prior, wanted, options);
+    } catch (error) {
+      undo(prior, before);
+      throw failure(name, error, "it is as it was before");
+    }
+    return new Lab(prior);
+  });
+}
+
+export function checkLabName(name: string): void {
+  const { pattern, patternErrorMessage } = LAB_SCHEMA.properties.name;
+  if (new RegExp(pattern).test(name)) return;
+  throw new XdpctlError("XDPCTL_E_BAD_NAME", `${shown(name)} can't be a lab's name`, { remedy: patternErrorMessage });
+}
+
+function failure(name: string, error: unknown, after: string): XdpctlError {
+  const cause = XdpctlError.wrap(error);
+  if (["XDPCTL_E_PERMISSION", "XDPCTL_E_LAB_CONFLICT"].includes(cause.code)) return cause;
+  return new XdpctlError("XDPCTL_E_LAB_DEPLOY", `the lab ${name} can't be brought up: ${cause.message}`, {
+    remedy: after,
+    cause: error,
+    ...(cause.errno === undefined ? {} : { errno: cause.errno }),
+    ...(cause.kernel === undefined ? {} : { kernel: cause.kernel }),
+  });
+}
+
+/** The lab of that name that runs; remains of one that does not are removed first. */
+function priorState(name: string, options: DeployOptions): LabState | undefined {
+  const state = readState(name);
+  if (state === undefined) return undefined;
+  if (state !== null && state.boot === bootId()) {
+    const self = state.tied?.pid === process.pid;
+    if (options.tied === true && !self && isAlive(state.tied)) {
+      throw new XdpctlError("XDPCTL_E_LAB_CONFLICT", `the lab ${name} is run by process ${state.tied?.pid}`);
+    }
+    if (state.phase === "ready" && (state.tied === undefined || isAlive(state.tied))) return state;
+  }
+  removeLab(name, state ?? undefined);
+  return undefined;
+}
+
+function tie(state: LabState): void {
+  const mark = processMark(process.pid);
+  if (mark !== undefined) state.tied = mark;
+}
+
+function deployNew(spec: LabSpec, options: DeployOptions): LabState {
+  const { name } = spec;
+  const state: LabState = {
+    version: 1,
+    id: randomBytes(8).toString("hex"),
+    name,
+    created: new Date().toISOString(),
+    boot: bootId(),
+    phase: "deploying",
+    spec: { ...spec, nodes: [], bridges: [], links: [] },
+    machines: {},
+    bridges: {},
+    links: [],
+    nextIndex: 2,
+  };
+  if (options.tied === true) tie(state);
+  try {
+    mkdirSync(labDir(name), { recursive: true });
+    writeState(state);
+    // Files of mount namespaces can only be mounted where nothing is propagated to other mount namespaces.
+    mount(labDir(name), labDir(name), null, MS_BIND);
+    mount("none", labDir(name), null, MS_PRIVATE);
+    writeLauncher(name);
+    converge(state, spec, options);
+    return state;
+  } catch (error) {
+    removeLab(name, state);
+    throw failure(name, error, "nothing of it is left");
+  }
+}
+
+/** After a failure: the lab as it was, or at least a mark that it is not. */
+function undo(state: LabState, before: LabSpec): void {
+  try {
+    converge(state, before, {});
+  } catch {
+    state.phase = "broken";
+    delete state.busy;
+    writeState(state);
+  }
+}
+
+/** Takes a lab from what `state` says to what `spec` says, and keeps `state` true at every step. */
+function converge(state: LabState, spec: LabSpec, options: DeployOptions): void {
+  const { name } = state;
+  const progress = options.onProgress ?? (() => {});
+  const before = new Map(state.spec.nodes.map((node) => [node.name, node]));
+  const wanted = spec.nodes.map(({ name, forward }) => ({ name, forward }));
+  if (spec.bridges.length > 0) wanted.unshift({ name: SWITCH, forward: false });
+  checkNames(
+    state,
+    wanted.map((plan) => plan.name),
+  );
+  state.phase = "deploying";
+  state.busy = processMark(process.pid) ?? { pid: process.pid, start: "" };
+  writeState(state);
+  progress({ step: "intent" });
+  writeHosts(spec);
+  const machines = new Map<string, Machine>();
+  try {
+    for (const node of Object.keys(state.machines)) {
+      if (machineLives(state, node)) machines.set(node, openMachine(name, node));
+      else forget(state, node);
+    }
+    const missing = wanted.filter((plan) => !machines.has(plan.name));
+    createMachines(name, missing, (machine) => {
+      machines.set(machine.name, machine);
+      progress({ step: "machine", node: machine.name });
+    });
+    const gone = [...machines.keys()].filter((node) => !wanted.some((plan) => plan.name === node));
+    endProcesses(machineProcesses(state).filter((one) => gone.includes(one.node)));
+    wireBridges(state, spec, machines);
+    wireLinks(state, spec, machines);
+    progress({ step: "links" });
+    for (const node of spec.nodes) {
+      configureNode(state, node, before.get(node.name), machines.get(node.name) as Machine);
+    }
+    for (const node of gone) {
+      forget(state, node);
+      progress({ step: "removed", node });
+    }
+    const kept = new Set(Object.keys(state.machines));
+    for (const machine of machines.values()) if (machine.fresh) keep(state, machine);
+    progress({ step: "pinned" });
+    state.spec = spec;
+    state.phase = "ready";
+    delete state.busy;
+    writeState(state);
+    for (const node of spec.nodes) {
+      const addresses = node.interfaces.flatMap((one) => one.addresses);
+      progress({ step: "ready", node: node.name, addresses, kept: kept.has(node.name) });
+    }
+  } finally {
+    for (const machine of machines.values()) machine.close();
+  }
+}
+
+/** A name in /run/netns that leads elsewhere is someone else's, and stays. */
+function checkNames(state: LabState, nodes: readonly string[]): void {
+  for (const node of nodes) {
+    const path = netnsLink(state.name, node);
+    const found = lstatSync(path, { throwIfNoEntry: false });
+    if (found === undefined) continue;
+    if (found.isSymbolicLink() && readlinkSync(path) === `${nodeDir(state.name, node)}/net`) continue;
+    throw new XdpctlError(
+      "XDPCTL_E_LAB_CONFLICT",
+      `there is a namespace ${netnsName(state.name, node)} already, and it is not of the lab ${state.name}`,
+    );
+  }
+}
+
+/** Makes a machine stay, and gives it its name in /run/netns: a link, so that nothing but the lab holds the namespace. */
+function keep(state: LabState, machine: Machine): void {
+  state.machines[machine.name] = machine.pin(state.name);
+  if (!existsSync(NETNS_DIR)) {
+    mkdirSync(NETNS_DIR, { recursive: true });
+    mkdirSync(NETNS_MARK, { recursive: true });
+  }
+  const path = netnsLink(state.name, machine.name);
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) {
+    symlinkSync(`${nodeDir(state.name, machine.name)}/net`, path);
+  }
+}
+
+/** Removes what is left of one machine. */
+function forget(state: LabState, node: string): void {
+  const dir = nodeDir(state.name, node);
+  for (const kind of ["net", "mnt", "uts"]) while (unmount(`${dir}/${kind}`, MNT_DETACH) === 0);
+  rmSync(dir, { recursive: true, force: true });
+  const path = netnsLink(state.name, node);
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() && readlinkSync(path) === `${dir}/net`) {
+    unlinkSync(path);
+  }
+  delete state.machines[node];
+}

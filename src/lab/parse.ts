@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+import { readFileSync } from "node:fs";
+import { didYouMean, XdpctlError } from "../errors/index.js";
+import { chooseAddresses, neighbourAddresses } from "./addressing.js";
+import { LabDocument, type Path, type Schema } from "./document.js";
+import { shown } from "./shown.js";
+import { overlap, parseIp, parsePrefix } from "./ip.js";
+import { LAB_SCHEMA, type LabFile } from "./schema.js";
+import type { EndSpec, LabSpec, NodeSpec, RouteSpec } from "./spec.js";
+import {
+  buildTopology,
+  type InterfaceDraft,
+  type BridgePort,
+  masqueraded,
+  type NodeDraft,
+  type Topology,
+  DEFAULT_MTU,
+} from "./topology.js";
+
+/**
+ * Parses and checks the text of a lab file, and chooses what it leaves open. No kernel is touched. Throws
+ * XDPCTL_E_LAB_FILE with line, column and reason; `file` names it there.
+ */
+export function parseLab(text: string, file = "lab.yml"): LabSpec {
+  const document = new LabDocument(text, file);
+  const lab = document.check(LAB_SCHEMA as unknown as Schema) as LabFile;
+  const topology = buildTopology(document, lab);
+  document.raise();
+  chooseAddresses(document, topology);
+  const nodes = [...topology.nodes.values()].map((node) => nodeSpec(document, topology, node));
+  document.raise();
+  return {
+    name: lab.name,
+    file,
+    nodes,
+    bridges: [...topology.bridges].map(([name, bridge]) => ({ name, mtu: bridge.mtu ?? bridgeMtu(topology, name) })),
+    links: topology.links.map(({ ends, mtu }) => ({ ends: [endSpec(ends[0]), endSpec(ends[1])], mtu })),
+  };
+}
+
+/** Reads and parses a lab file. Throws XDPCTL_E_NO_FILE and XDPCTL_E_LAB_FILE. */
+export function readLab(file: string): LabSpec {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (cause) {
+    const reason =
+      (cause as NodeJS.ErrnoException).code === "ENOENT" ? "there is no such file" : String((cause as Error).message);
+    throw new XdpctlError("XDPCTL_E_NO_FILE", `the lab file ${shown(file)} can't be read: ${reason}`, { cause });
+  }
+  return parseLab(text, file);
+}
+
+/** A bridge carries the smallest packet size of its links, as the kernel would have it. */
+function bridgeMtu(topology: Topology, name: string): number {
+  const sizes = topology.links
+    .filter((link) => link.ends.some((end) => "bridge" in end && end.bridge === name))
+    .map((link) => link.mtu);
+  return sizes.length === 0 ? DEFAULT_MTU : Math.min(...sizes);
+}
+
+function endSpec(end: InterfaceDraft | BridgePort): EndSpec {
+  return "node" in end ? { node: end.node.name, interface: end.name } : { bridge: end.bridge, port: end.port };
+}
+
+function texts(values: Record<string, string | number> | undefined): Record<string, string> {
+  return Object.fromEntries(Object.entries(values ?? {}).map(([name, value]) => [name, String(value)]));
+}
+
+function nodeSpec(document: LabDocument, topology: Topology, node: NodeDraft): NodeSpec {
+  const routes = explicitRoutes(document, node);
+  const families = new Set(
+    routes.filter((r) => r.to === "default").map((r) => (r.via?.includes(":") === true ? 6 : 4)),
+  );
+  for (const via of gateways(document, topology, node)) {
+    if (!families.has(via.includes(":") ? 6 : 4)) routes.push({ to: "default", via });
+  }
+  return {
+    name: node.name,
+    kind: "netns",
+    forward: node.settings.forward === true,
+    masquerade: masqueraded(node),
+    interfaces: node.interfaces.map(({ name, addresses, mtu, mac }) => ({
+      name,
+      addresses,
+      mtu,
+      ...(mac === undefined ? {} : { mac }),
+    })),
+    routes,
+    sysctls: texts(node.settings.sysctls),
+    env: texts(node.settings.env),
+  };
+}
+
+/** Default gateways: as the file says; else the one router on a host's network. */
+function gateways(document: LabDocument, topology: Topology, node: NodeDraft): string[] {
+  const given = node.settings.gateway;
+  const path = [...node.path, "gateway"];
+  if (given === "none") return [];
+  if (given !== undefined) {
+    const address = parseIp(given);
+    if (address !== undefined) {
+      checkReachable(document, node, given, path);
+      return [given];
+    }
+    const names = [...topology.nodes.keys()];
+    const found = given === node.name ? [] : neighbourAddresses(topology, node.name, given);
+    if (found.length === 0) {
+      const reason = topology.nodes.has(given)
+        ? `${shown(node.name)} shares no network with ${shown(given)}`
+        : `there is no machine ${shown(given)}${didYouMean(given, names)}`;
+      document.problem(path, `the gateway can't be used: ${reason}`);
+    }
+    return found;
+  }
+  if (node.settings.forward === true) return [];
+  const routers = new Set<string>();
+  for (const segment of topology.segments) {
+    if (!segment.members.some((member) => member.node === node)) continue;
+    for (const member of segment.members) {
+      if (member.node !== node && member.node.settings.forward === true) routers.add(member.node.name);
+    }
+  }
+  // Two routers: which one is meant, the file has to say.
+  const [only] = routers;
+  return routers.size === 1 && only !== undefined ? neighbourAddresses(topology, node.name, only) : [];
+}
+
+function checkReachable(document: LabDocument, node: NodeDraft, via: string, path: Path): void {
+  const host = parsePrefix(`${via}/${via.includes(":") ? 128 : 32}`);
+  const own = node.interfaces.flatMap((one) => one.addresses.map(parsePrefix));
+  // Link-local next hops are on every link.
+  if (host === undefined || via.toLowerCase().startsWith("fe80:")) return;
+  if (!own.some((prefix) => prefix !== undefined && overlap(prefix, host))) {
+    document.problem(path, `${shown(node.name)} has no network on which ${via} could be`);
+  }
+}
+
+function explicitRoutes(document: LabDocument, node: NodeDraft): RouteSpec[] {
+  return (node.settings.routes ?? []).map((given, i) => {
+    const path = [...node.path, "routes", i];
+    const route = typeof given === "string" ? routeOf(given) : given;
+    if (route.to !== "default" && parsePrefix(route.to) === undefined) {
+      document.problem(path, `${shown(route.to)} is not a network such as 10.0.0.0/8, nor \`default\``);
+    }
+    if (route.via === undefined && route.dev === undefined) document.problem(path, "a route needs `via` or `dev`");
+    if (route.via !== undefined) {
+      if (parseIp(route.via) === undefined) document.problem(path, `${shown(route.via)} is not an IP address`);
+      else checkReachable(document, node, route.via, path);
+    }
+    const names = node.interfaces.map((one) => one.name);
+    if (route.dev !== undefined && !names.includes(route.dev)) {
+      document.problem(path, `${shown(node.name)} has no interface ${shown(route.dev)}${didYouMean(route.dev, names)}`);
+    }
+    return {
+      to: route.to,
+      ...(route.via === undefined ? {} : { via: route.via }),
+      ...(route.dev === undefined ? {} : { dev: route.dev }),
+    };
+  });
+}
+
+function routeOf(text: string): { to: string; via?: string; dev?: string } {
+  const [to = "", ...words] = text.trim().split(/ +/);
+  const route: { to: string; via?: string; dev?: string } = { to };
+  for (let i = 0; i + 1 < words.length; i += 2) route[words[i] as "via" | "dev"] = words[i + 1] ?? "";
+  return route;
+}

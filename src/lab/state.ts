@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { fileSystemType, namespaceInode } from "../linux/index.js";
+import { LABS_DIR, nodeDir, statePath } from "./paths.js";
+import type { EndSpec, LabSpec } from "./spec.js";
+
+const NSFS_MAGIC = 0x6e736673;
+
+export type Phase = "deploying" | "ready" | "destroying" | "broken";
+
+/** A process, and when it started: a number that is used again is not the same process. */
+export interface ProcessMark {
+  readonly pid: number;
+  readonly start: string;
+}
+
+/** Inode numbers of a machine's namespaces, as text. */
+export interface MachineMark {
+  readonly net: string;
+  readonly mnt?: string;
+  readonly uts?: string;
+}
+
+export interface LinkMark {
+  /** The link's place and settings, as text: what differs is another link. */
+  readonly key: string;
+  readonly ends: readonly [EndSpec, EndSpec];
+  readonly index: readonly [number, number];
+}
+
+/** What is known of a lab that runs, as it is in state.json: also the mark that makes it ours to remove. */
+export interface LabState {
+  readonly version: 1;
+  readonly id: string;
+  readonly name: string;
+  readonly created: string;
+  /** The kernel's boot id: what an earlier boot left behind is only files. */
+  readonly boot: string;
+  phase: Phase;
+  /** Who makes or removes it at the moment. */
+  busy?: ProcessMark;
+  /** The process with which the lab goes. */
+  tied?: ProcessMark;
+  spec: LabSpec;
+  machines: Record<string, MachineMark>;
+  bridges: Record<string, number>;
+  links: LinkMark[];
+  nextIndex: number;
+}
+
+let boot: string | undefined;
+
+export function bootId(): string {
+  boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  return boot;
+}
+
+/** The mark of a process; undefined when there is none with this number. */
+export function processMark(pid: number): ProcessMark | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The command's name may hold spaces and parentheses: fields count from after the last one. starttime is field 22.
+    const start = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+    return { pid, start };
+  } catch {
+    return undefined;
+  }
+}
+
+export function isAlive(mark: ProcessMark | undefined): boolean {
+  return mark !== undefined && processMark(mark.pid)?.start === mark.start;
+}
+
+/** Writes the state at once and whole. */
+export function writeState(state: LabState): void {
+  const path = statePath(state.name);
+  writeFileSync(`${path}.new`, JSON.stringify(state));
+  renameSync(`${path}.new`, path);
+}
+
+/** The state of a lab; undefined when there is none, `null` when there is one that can't be read. */
+export function readState(lab: string): LabState | undefined | null {
+  // A name that can't be a lab's must not become a path.
+  if (!/^[A-Za-z0-9_-]+$/.test(lab)) return undefined;
+  let text: string;
+  try {
+    text = readFileSync(statePath(lab), "utf8");
+  } catch {
+    return existsSync(`${LABS_DIR}/${lab}`) ? null : undefined;
+  }
+  try {
+    const state = JSON.parse(text) as LabState;
+    return state.version === 1 && state.name === lab ? state : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The names of labs that have a directory, whatever state they are in. */
+export function labNames(): string[] {
+  try {
+    return readdirSync(LABS_DIR).sort();
+  } catch {
+    return [];
+  }
+}
+
+/** Whether the namespaces of a machine are those that were recorded. */
+export function machineLives(state: LabState, node: string): boolean {
+  const mark = state.machines[node];
+  if (mark === undefined || state.boot !== bootId()) return false;
+  return (["net", "mnt", "uts"] as const).every((kind) => {
+    const inode = mark[kind];
+    if (inode === undefined) return true;
+    const path = `${nodeDir(state.name, node)}/${kind}`;
+    return fileSystemType(path) === NSFS_MAGIC && String(namespaceInode(path)) === inode;
+  });
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, expectTypeOf, it } from "vitest";
+import type { XdpctlError } from "../../src/errors/index.js";
+import { LAB_SCHEMA, type LabFile, parseLab, readLab, schemaText } from "../../src/lab/index.js";
+
+const failure = (text: string): XdpctlError => {
+  try {
+    parseLab(text, "t.yml");
+  } catch (error) {
+    return error as XdpctlError;
+  }
+  throw new Error(`it was accepted:\n${text}`);
+};
+const PAIR = "name: t\nnodes:\n  a:\n  b:\nlinks:\n  - a:eth0 -- b:eth0\n";
+
+describe("the schema", () => {
+  it("is what schema/lab.schema.json says", () => {
+    expect(readFileSync("schema/lab.schema.json", "utf8")).toBe(schemaText());
+    expect(JSON.parse(schemaText())).toEqual(LAB_SCHEMA);
+  });
+
+  it("is what the types say", () => {
+    expectTypeOf<LabFile["name"]>().toEqualTypeOf<string>();
+    expectTypeOf<NonNullable<LabFile["nodes"][string]>["forward"]>().toEqualTypeOf<boolean | undefined>();
+    expectTypeOf<NonNullable<LabFile["links"]>[number]>().extract<string>().toEqualTypeOf<string>();
+    // @ts-expect-error: there is no such setting
+    const wrong: LabFile = { name: "t", nodes: { a: { fowrard: true } } };
+    expect(wrong.name).toBe("t");
+  });
+});
+
+describe("lab files", () => {
+  it("of this repository are valid", () => {
+    for (const file of readdirSync("labs")) expect(readLab(`labs/${file}`).nodes.length, file).toBeGreaterThan(1);
+  });
+
+  it("give the lab of the README", () => {
+    const lab = readLab("labs/xdp.lab.yml");
+    const node = (name: string) => lab.nodes.find((one) => one.name === name);
+    expect(node("client")?.interfaces).toEqual([
+      { name: "eth0", addresses: ["192.168.5.100/24", "fd00:5::100/64"], mtu: 1500 },
+    ]);
+    expect(node("client")?.routes).toEqual([
+      { to: "default", via: "192.168.5.1" },
+      { to: "default", via: "fd00:5::1" },
+    ]);
+    expect(node("xdp")).toMatchObject({ forward: true, masquerade: ["eth0"] });
+    expect(node("xdp")?.routes[0]).toEqual({ to: "default", via: "192.168.6.1" });
+    expect(node("internet")?.routes).toEqual([]);
+    expect(lab.bridges.map((bridge) => bridge.name)).toEqual(["br-lan", "br-wan"]);
+  });
+
+  it("get addresses where they give none, the same every time", () => {
+    const lab = parseLab(PAIR);
+    expect(lab).toEqual(parseLab(PAIR));
+    expect(lab.nodes.map((node) => node.interfaces[0]?.addresses)).toEqual([
+      ["10.0.1.1/24", "fd00:0:1::1/64"],
+      ["10.0.1.2/24", "fd00:0:1::2/64"],
+    ]);
+  });
+
+  it("get automatic addresses around those that are given, routers first", () => {
+    const lab = parseLab(`
+name: t
+nodes:
+  a: { addresses: { eth0: 10.0.1.1/24 } }
+  b:
+  r: { forward: true }
+bridges: { br0: , br1: { subnet: 192.0.2.0/24, subnet6: none } }
+links: [ "a:eth0 -- br0", "b:eth0 -- br0", "r:eth0 -- br0", "r:eth1 -- br1", "b:eth1 -- br1" ]
+`);
+    const addresses = Object.fromEntries(
+      lab.nodes.flatMap((n) => n.interfaces.map((i) => [`${n.name}:${i.name}`, i.addresses.join(" ")])),
+    );
+    expect(addresses).toEqual({
+      "a:eth0": "10.0.1.1/24 fd00:0:1::2/64",
+      "b:eth0": "10.0.1.3/24 fd00:0:1::3/64",
+      "b:eth1": "192.0.2.2/24",
+      "r:eth0": "10.0.1.2/24 fd00:0:1::1/64",
+      "r:eth1": "192.0.2.1/24",
+    });
+    expect(lab.nodes.find((n) => n.name === "a")?.routes[0]).toEqual({ to: "default", via: "10.0.1.2" });
+  });
+
+  it("leave out networks that are in use, for the automatic ones", () => {
+    const lab = parseLab(
+      PAIR.replace(
+        "  a:\n",
+        "  a: { addresses: { eth0: 172.16.0.1/24 } }\n  c: { addresses: { e1: 10.0.0.1/15 } }\n",
+      ).replace("links:\n", "links:\n  - c:e1 -- b:e1\n  - c:e2 -- b:e2\n"),
+    );
+    const c = lab.nodes.find((node) => node.name === "c");
+    expect(c?.interfaces.find((one) => one.name === "e2")?.addresses[0]).toBe("10.2.0.1/24");
+  });
+
+  it("inherit from kinds and defaults, the most specific first", () => {
+    const lab = readLab("labs/kinds.lab.yml");
+    const r1 = lab.nodes.find((node) => node.name === "r1");
+    expect(r1).toMatchObject({ forward: true, sysctls: { "net.ipv4.tcp_syncookies": "1" }, env: { LANG: "C" } });
+    expect(lab.nodes.find((node) => node.name === "b1")?.interfaces[0]).toMatchObject({
+      mtu: 1400,
+      mac: "02:00:00:00:00:77",
+    });
+  });
+
+  it("may have bridges among the nodes, as containerlab has them", () => {
+    const lab = parseLab(
+      'name: t\nnodes:\n  a: { kind: linux }\n  br0: { kind: bridge }\nlinks:\n  - endpoints: ["a:eth0", "br0:p1"]\n',
+    );
+    expect(lab.bridges).toEqual([{ name: "br0", mtu: 1500 }]);
+    expect(lab.links[0]?.ends).toEqual([
+      { node: "a", interface: "eth0" },
+      { bridge: "br0", port: "p1" },
+    ]);
+  });
+});
+
+describe("a lab file with a mistake", () => {
+  it.each([
+    ["a setting that is misspelt", "name: t\nnodes:\n  a: { fowrard: true }\n", "t.yml:3:8", "did you mean forward?"],
+    [
+      "a machine that is misspelt",
+      PAIR.replace("b:eth0", "bb:eth0"),
+      "t.yml:6:5",
+      "no machine or bridge `bb` (did you mean b?)",
+    ],
+    ["a duplicate name", "name: t\nnodes:\n  a:\n  a:\n", "t.yml:4:3", "`a` is there twice"],
+    [
+      "an address that clashes",
+      `${PAIR.replace("  a:\n  b:\n", "  a: { addresses: { eth0: 192.0.2.1/24 } }\n  b:\n    addresses:\n      eth0: 192.0.2.1/24\n")}`,
+      "t.yml:6:7",
+      "is also that of a:eth0 (line 3)",
+    ],
+    ["an interface linked twice", `${PAIR}  - a:eth0 -- b:eth1\n`, "t.yml:7:5", "linked twice (also line 6)"],
+    [
+      "an address of an interface that is not there",
+      PAIR.replace("  a:\n", "  a: { addresses: { eth1: 192.0.2.1/24 } }\n"),
+      "t.yml:3:22",
+      "no interface `eth1` (did you mean eth0?)",
+    ],
+    [
+      "a network as address",
+      PAIR.replace("  a:\n", "  a: { addresses: { eth0: 192.0.2.0/24 } }\n"),
+      "t.yml:3:22",
+      "the address of its whole network",
+    ],
+    [
+      "an address without length",
+      PAIR.replace("  a:\n", "  a: { addresses: { eth0: 192.0.2.1 } }\n"),
+      "t.yml:3:28",
+      "has a prefix length",
+    ],
+    [
+      "an address out of range",
+      PAIR.replace("  a:\n", "  a: { addresses: { eth0: 192.0.2.256/24 } }\n"),
+      "t.yml:3:22",
+      "not an IP address",
+    ],
+    ["a name with a space", 'name: t\nnodes:\n  "a b":\n', "t.yml:3:3", '"a b": a machine\'s name has'],
+    ["a name with a newline", 'name: t\nnodes:\n  "a\\nb":\n', "t.yml:3:3", '"a\\nb"'],
+    ["a name with a quote", "name: t\nnodes:\n  'a\"b':\n", "t.yml:3:3", '"a\\"b"'],
+    [
+      "an interface name of 16 characters",
+      PAIR.replace("a:eth0", "a:abcdefghijklmnop"),
+      "t.yml:6:5",
+      "more than 15 characters",
+    ],
+    [
+      "a bridge name of 16 characters",
+      "name: t\nnodes:\n  a:\nbridges:\n  abcdefghijklmnop:\n",
+      "t.yml:5:3",
+      "1 to 15",
+    ],
+    ["the loopback in a link", PAIR.replace("a:eth0", "a:lo"), "t.yml:6:5", "loopback"],
+    ["a lab name with a slash", PAIR.replace("name: t", "name: ../t"), "t.yml:1:7", "a lab's name has"],
+    ["no name", "nodes:\n  a:\n", "t.yml:1:1", "needs `name`"],
+    ["a list for a map", "name: t\nnodes: [a]\n", "t.yml:2:8", "must be a map, not a list"],
+    [
+      "text for a number",
+      `name: t\nnodes:\n  a:\nbridges:\n  b: { mtu: big }\n`,
+      "t.yml:5:13",
+      "must be a whole number, not text",
+    ],
+    [
+      "an mtu that is too small",
+      `name: t\nnodes:\n  a:\nbridges:\n  b: { mtu: 60 }\n`,
+      "t.yml:5:13",
+      "between 68 and 65535",
+    ],
+    ["a link with one end", "name: t\nnodes:\n  a:\nlinks:\n  - a:eth0\n", "t.yml:5:5", "a link is written as"],
+    [
+      "three ends",
+      'name: t\nnodes:\n  a:\nlinks:\n  - endpoints: ["a:e0", "a:e1", "a:e2"]\n',
+      "t.yml:5:16",
+      "must have 2 entries, not 3",
+    ],
+    [
+      "a gateway that is no neighbour",
+      `${PAIR.replace("  b:\n", "  b:\n  c: { gateway: a }\n")}`,
+      "t.yml:5:17",
+      "shares no network with `a`",
+    ],
+    [
+      "a next hop out of reach",
+      PAIR.replace("  a:\n", "  a: { routes: [default via 192.0.2.9] }\n"),
+      "t.yml:3:17",
+      "no network on which 192.0.2.9 could be",
+    ],
+    [
+      "masquerading behind nothing",
+      PAIR.replace("  a:\n", "  a: { masquerade: eht0 }\n"),
+      "t.yml:3:20",
+      "did you mean eth0?",
+    ],
+    ["a kind that is not there", PAIR.replace("  a:\n", "  a: { kind: vm }\n"), "t.yml:3:14", "no kind `vm`"],
+    [
+      "kinds in a circle",
+      `${PAIR.replace("  a:\n", "  a: { kind: x }\n")}kinds: { x: { kind: y }, y: { kind: x } }\n`,
+      "t.yml:7:10",
+      "made of itself",
+    ],
+    [
+      "a full network",
+      'name: t\nnodes: { a: , b: , c: }\nbridges: { br: { subnet: 192.0.2.0/30 } }\nlinks: ["a:e -- br", "b:e -- br", "c:e -- br"]\n',
+      "t.yml:3:12",
+      "no free address for c:e",
+    ],
+    [
+      "a setting outside of the machine's network",
+      PAIR.replace("  a:\n", "  a: { sysctls: { kernel.panic: 1 } }\n"),
+      "t.yml:3:19",
+      "only settings of the machine's own network",
+    ],
+    ["broken YAML", "name: t\nnodes: {\n", "t.yml:", "not valid YAML"],
+    ["nothing at all", "", "t.yml:1:1", "must be a map, not nothing"],
+  ])("says where and what: %s", (_, text, place, message) => {
+    const error = failure(text);
+    expect(error.code).toBe("XDPCTL_E_LAB_FILE");
+    expect(error.exitCode).toBe(7);
+    expect(error.message).toContain(message);
+    expect(error.message.startsWith(place), `${error.message} should start with ${place}`).toBe(true);
+    expect(error.message).not.toContain("\n");
+  });
+
+  it("shows the line, and the other mistakes", () => {
+    const error = failure("name: t\nnodes:\n  a: { fowrard: true }\n  b: { kidn: x }\n");
+    expect(error.lines).toEqual([
+      "  a: { fowrard: true }",
+      "       ^",
+      expect.stringContaining("t.yml:4:8: `nodes.b` has no setting `kidn` (did you mean kind?)"),
+    ]);
+  });
+
+  it("that is hostile neither hangs nor grows", () => {
+    const bomb = `name: t\nnodes:\n  a: &l0 { env: { A: x } }\n${Array.from({ length: 30 }, (_, i) => `  n${i}: *l0`).join("\n")}\n`;
+    expect(parseLab(bomb).nodes).toHaveLength(31);
+    const layers = Array.from({ length: 12 }, (_, i) => `&l${i + 1} [${Array(9).fill(`*l${i}`).join(", ")}]`);
+    expect(
+      failure(
+        `name: t\nnodes: {}\nlinks:\n  - &l0 "a:x -- b:x"\n${layers.map((l) => `  - endpoints: ${l}`).join("\n")}\n`,
+      ).code,
+    ).toBe("XDPCTL_E_LAB_FILE");
+    expect(failure(`name: t\nnodes: &x { a: *x }\n`).code).toBe("XDPCTL_E_LAB_FILE");
+    expect(failure(`name: t\nnodes: ${"[".repeat(5000)}\n`).code).toBe("XDPCTL_E_LAB_FILE");
+    expect(failure(`# ${"x".repeat(2 << 20)}`).message).toContain("at most one mebibyte");
+    expect(failure("name: t\nnodes: { __proto__: { forward: true }, constructor: {} }\n").message).toContain(
+      "__proto__",
+    );
+    expect(({} as { forward?: boolean }).forward).toBeUndefined();
+  });
+
+  it("that is missing is said so", () => {
+    expect(() => readLab("no/such.lab.yml")).toThrow("there is no such file");
+  });
+});
