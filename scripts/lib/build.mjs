@@ -1,10 +1,25 @@
 // SPDX-License-Identifier: MIT
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, watch, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  watch,
+  writeFileSync,
+} from "node:fs";
+import { dirname } from "node:path";
 import { finishCli } from "./cli-cache.mjs";
+import { bundleForeignTypes } from "./foreign-types.mjs";
+import { lazyBuiltins } from "./lazy-builtins.mjs";
+import { lazyPackages } from "./lazy-packages.mjs";
 import { bundledLicences } from "./licences.mjs";
 
+const HERE = new URL("./", import.meta.url);
 const STATE = "build/state/build.json";
 /** Where a test reads what each output was made of. */
 const META = "build/state";
@@ -24,6 +39,7 @@ const groups = [
       format: "cjs",
       outExtension: { ".js": ".cjs" },
       define: { "import.meta.url": "xdpctlUrl" },
+      plugins: [lazyBuiltins, lazyPackages],
       banner: { js: 'const xdpctlUrl = require("node:url").pathToFileURL(__filename).href;' },
     },
   },
@@ -47,6 +63,7 @@ function optionsOf(group) {
   const entryPoints = Object.fromEntries(Object.entries(group.entries).filter(([, path]) => existsSync(path)));
   return {
     bundle: true,
+    write: false,
     format: "esm",
     platform: "node",
     target: "node20",
@@ -74,8 +91,10 @@ function fingerprint(path) {
 }
 
 function keyOf(options) {
-  const self = readFileSync(new URL(import.meta.url));
-  return createHash("sha256").update(self).update(JSON.stringify(options)).digest("hex");
+  // V8's cached code belongs to one version of Node.
+  const hash = createHash("sha256").update(process.version).update(JSON.stringify(options));
+  for (const name of readdirSync(HERE)) hash.update(readFileSync(new URL(name, HERE)));
+  return hash.digest("hex");
 }
 
 function isFresh(saved, options) {
@@ -87,16 +106,28 @@ function isFresh(saved, options) {
   );
 }
 
-function record(state, group, options, metafile, more = []) {
+/** A file is there as a whole or not at all, for the command that starts at this moment. */
+function replaceFile(path, contents) {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(`${path}.new`, contents);
+  renameSync(`${path}.new`, path);
+}
+
+/** Writes what esbuild made, removes what the build before made and this one did not, and remembers all of it. */
+function finish(state, group, options, { metafile, outputFiles }) {
+  // Code of the old script must never meet the new one.
+  for (const old of state[group.name]?.outputs ?? []) if (old.endsWith(".cache")) rmSync(old, { force: true });
+  for (const { path, contents } of outputFiles) replaceFile(path, contents);
+  const more = group.name === "cli" ? finishCli(replaceFile) : [];
   const outputs = [...Object.keys(metafile.outputs), ...more];
   for (const old of state[group.name]?.outputs ?? []) if (!outputs.includes(old)) rmSync(old, { force: true });
   const inputs = Object.fromEntries(Object.keys(metafile.inputs).map((path) => [path, fingerprint(path)]));
   state[group.name] = { key: keyOf(options), inputs, outputs };
   mkdirSync(META, { recursive: true });
   writeFileSync(`${META}/${group.name}.meta.json`, JSON.stringify(metafile));
-  writeFileSync(STATE, JSON.stringify(state));
+  replaceFile(STATE, JSON.stringify(state));
   const all = groups.flatMap((g) => Object.keys(state[g.name]?.inputs ?? {}));
-  writeFileSync("dist/THIRD-PARTY-LICENSES.txt", bundledLicences(all));
+  replaceFile("dist/THIRD-PARTY-LICENSES.txt", bundledLicences(all));
 }
 
 /** Outputs of an earlier build that no group makes any more. */
@@ -104,7 +135,7 @@ function sweep(state) {
   if (!existsSync("dist")) return;
   const made = new Set(groups.flatMap((group) => state[group.name]?.outputs ?? []));
   for (const name of readdirSync("dist"))
-    if (/\.(js|cjs|cache)$/.test(name) && !made.has(`dist/${name}`)) rmSync(`dist/${name}`, { force: true });
+    if (/\.(js|cjs|cache|new)$/.test(name) && !made.has(`dist/${name}`)) rmSync(`dist/${name}`, { force: true });
 }
 
 async function build(force) {
@@ -120,8 +151,7 @@ async function build(force) {
   for (const { group, options } of stale) {
     try {
       const result = await esbuild.build(options);
-      const more = group.name === "cli" ? finishCli() : [];
-      record(state, group, options, result.metafile, more);
+      finish(state, group, options, result);
     } catch {
       // esbuild has shown the error already.
       ok = false;
@@ -141,14 +171,13 @@ async function watchAll() {
       name: "report",
       setup(build) {
         build.onEnd((result) => {
-          const more = group.name === "cli" && result.errors.length === 0 ? finishCli() : [];
-          if (result.metafile !== undefined) record(state, group, options, result.metafile, more);
+          if (result.errors.length === 0) finish(state, group, options, result);
           const time = new Date().toLocaleTimeString("en-GB");
           console.error(`${time} ${group.name}: ${result.errors.length === 0 ? "built" : "failed"}`);
         });
       },
     };
-    const context = await esbuild.context({ ...options, plugins: [report] });
+    const context = await esbuild.context({ ...options, plugins: [...(options.plugins ?? []), report] });
     await context.watch();
   }
   watchPrograms();
@@ -184,6 +213,7 @@ function buildTypes(force) {
   const tsc = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "-p", "tsconfig.build.json"], {
     stdio: ["ignore", 2, 2],
   });
+  if (tsc.status === 0) bundleForeignTypes("dist/types");
   return tsc.status === 0;
 }
 

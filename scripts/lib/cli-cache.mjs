@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 
 const loader = new URL("./cli-loader.mjs", import.meta.url);
 
@@ -9,10 +9,10 @@ const loader = new URL("./cli-loader.mjs", import.meta.url);
  * Writes dist/cli.js, which runs dist/cli.cjs, and the code that V8 makes of that for this version of Node. The cache's
  * name holds the hash of the script: V8 itself compares no more than its length. Returns what was written.
  */
-export function finishCli() {
+export function finishCli(replaceFile) {
   const hash = createHash("sha256").update(readFileSync("dist/cli.cjs")).digest("hex").slice(0, 12);
   const cache = `cli-${hash}-${process.version}-${process.arch}.cache`;
-  writeFileSync("dist/cli.js", readFileSync(loader, "utf8").replace("@CACHE@", cache));
+  replaceFile("dist/cli.js", readFileSync(loader, "utf8").replace("@CACHE@", cache));
   // A command that uses most of what commands share; what it prints and how it ends doesn't matter here.
   spawnSync(process.execPath, ["--input-type=module", "-e", RECORD, cache], { stdio: "ignore", timeout: 10_000 });
   return ["dist/cli.js", ...(existsSync(`dist/${cache}`) ? [`dist/${cache}`] : [])];

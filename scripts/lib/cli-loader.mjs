@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Runs cli.cjs, with V8's code from the cache where the build left one for this Node: to compile takes 20 ms.
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
-import { constants, Script } from "node:vm";
+// Nor are Node's modules imported: that makes all they export, streams and promises too.
+const builtin = (name) => process.getBuiltinModule(name);
+const { readFileSync } = builtin("fs");
+const { createRequire } = builtin("module");
+const { dirname } = builtin("path");
+const { fileURLToPath } = builtin("url");
+const { constants, Script } = builtin("vm");
 
 const filename = fileURLToPath(new URL("cli.cjs", import.meta.url));
 const folder = dirname(filename);

@@ -61,12 +61,11 @@ export class Controller implements Backend, AsyncDisposable {
     this.#policies = new Policies({
       publish: (event) => this.#hub.publish(event),
       attachments,
-      name: (ifindex) => this.#name(ifindex),
-      request: (method, params) => this.request(method, params),
+      load: (program, name) => this.#loadFor(program, name),
+      unload: (name) => this.#unloadFor(name),
     });
     this.#rings = new Rings(this.loop, {
       record: (ring, offset) => this.#record(ring, offset),
-      batch: () => this.#policies.flush(),
       lost: (instance, count) => this.#lost(instance, count),
     });
     this.#monitor = monitorLinks(this.loop, (event) => this.#linkChanged(event));
@@ -151,7 +150,7 @@ export class Controller implements Backend, AsyncDisposable {
   #follow(): void {
     const { instances } = this.#attachments;
     this.#rings.follow(instances);
-    this.#policies.follow(instances);
+    this.#policies.follow();
   }
 
   /** Answers one request after the other: two loads never interleave. */
@@ -194,6 +193,19 @@ export class Controller implements Backend, AsyncDisposable {
       default:
         return await this.#policies.answer(method, params);
     }
+  }
+
+  /** `load(program, interface)` of a script. */
+  async #loadFor(program: string, name: string): Promise<string> {
+    const params = { program, interfaces: [name], mode: "auto", force: false, keep: false } as const;
+    const { attachments } = await this.request("load", { ...params, interfaces: [name] });
+    const [done] = attachments;
+    return done === undefined ? "" : `${done.program} on ${done.interface} (${done.mode})`;
+  }
+
+  async #unloadFor(name: string): Promise<string> {
+    const { detached } = await this.request("unload", { interfaces: [name], all: false, force: false });
+    return detached.map((d) => `${d.program} off ${d.interface}`).join(", ");
   }
 
   #unload(params: Methods["unload"]["params"]): Methods["unload"]["result"] {
@@ -243,7 +255,6 @@ export class Controller implements Backend, AsyncDisposable {
     await this.#queue;
     const exit = { type: "exit", time: new Date().toISOString() } as const;
     this.#rings.drain();
-    this.#policies.send(exit);
     await this.#policies.close();
     this.#hub.publish(exit);
     for (const end of this.#gone.splice(0)) end();

@@ -1,31 +1,194 @@
 // SPDX-License-Identifier: MIT
-import { XdpctlError } from "../errors/index.js";
-import type { XdpctlEvent } from "../events/index.js";
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { didYouMean, XdpctlError } from "../errors/index.js";
+import type { LinkEvent, PolicyEvent, XdpctlEvent, XdpEvent } from "../events/index.js";
+import { Interactive, ownerName, Policy, type PolicyMap, removeOwned } from "../policy/index.js";
 import type { Methods } from "../rpc/index.js";
-import type { Attachments, Instance } from "../xdp/index.js";
+import type { Attachments } from "../xdp/index.js";
 
 export interface PoliciesHost {
   publish(event: XdpctlEvent): void;
-  attachments: Attachments;
-  name(ifindex: number): string;
-  request<M extends "load">(method: M, params: Methods[M]["params"]): Promise<Methods[M]["result"]>;
+  readonly attachments: Attachments;
+  load(program: string, interfaceName: string): Promise<string>;
+  unload(interfaceName: string): Promise<string>;
 }
 
+/** The REPL's own sandbox, as events name it. */
+const REPL = "repl";
+const MAX_NAME = 14;
+
+/** The policies of a controller: each in its worker, fed with records, told of links and programs. */
 export class Policies {
-  constructor(_host: PoliciesHost) {}
-  push(_bytes: Uint8Array, _offset: number): void {}
-  flush(): void {}
-  send(_event: XdpctlEvent): void {}
-  follow(_instances: readonly Instance[]): void {}
-  tick(): void {}
+  readonly #host: PoliciesHost;
+  readonly #policies = new Map<string, Policy>();
+  readonly #reported = new Map<string, number>();
+  /** The same as `#policies`, as an array: the event path iterates it for every record. */
+  #list: Policy[] = [];
+  #interactive: Interactive | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(host: PoliciesHost) {
+    this.#host = host;
+  }
+
+  /** One record of 64 bytes. */
+  push(bytes: Uint8Array, offset: number): void {
+    const list = this.#list;
+    for (let i = 0; i < list.length; i++) (list[i] as Policy).push(bytes, offset);
+    this.#interactive?.push(bytes, offset);
+  }
+
+  send(event: LinkEvent | XdpEvent): void {
+    for (const policy of this.#list) policy.send(event);
+    this.#interactive?.send(event);
+  }
+
+  /** Gives them the maps of what is attached now. */
+  follow(): void {
+    const maps = this.#maps();
+    for (const policy of this.#list) policy.setMaps(maps);
+    this.#interactive?.setMaps(maps);
+  }
+
+  #maps(): PolicyMap[] {
+    const { all, instances } = this.#host.attachments;
+    return instances.flatMap((instance) => {
+      const interfaces = all.filter((held) => held.instance === instance).map((held) => held.interface);
+      return Object.entries(instance.maps).map(([name, map]) => ({ name, fd: map.fd, interfaces }));
+    });
+  }
+
   names(): string[] {
-    return [];
+    return [...this.#policies.keys()];
   }
-  answer(method: string, _params: unknown): Promise<unknown> {
-    return Promise.reject(new XdpctlError("XDPCTL_E_NOT_SUPPORTED", `${method} is not there yet`));
+
+  /** Once a second: what policies were too slow for is told as it happens. */
+  tick(): void {
+    for (const policy of this.#list) {
+      const { lost } = policy.status();
+      const before = this.#reported.get(policy.name) ?? 0;
+      if (lost <= before) continue;
+      this.#reported.set(policy.name, lost);
+      const time = new Date().toISOString();
+      this.#host.publish({ type: "lost", time, where: "policy", name: policy.name, count: lost - before });
+    }
   }
-  interrupt(): void {}
-  close(): Promise<void> {
-    return Promise.resolve();
+
+  /** Loads and unloads come one after the other; a chunk of the REPL does not wait for them. */
+  async answer(method: string, params: unknown): Promise<unknown> {
+    switch (method) {
+      case "policy.load":
+        return await this.#inTurn(() => this.#load(params as Methods["policy.load"]["params"]));
+      case "policy.unload":
+        return await this.#inTurn(() => this.#unload((params as Methods["policy.unload"]["params"]).name));
+      case "policy.list":
+        return { policies: this.#list.map((policy) => policy.status()) };
+      case "lua": {
+        const { code, expression } = params as Methods["lua"]["params"];
+        return await this.#sandbox().run(code, expression);
+      }
+      default:
+        throw new XdpctlError("XDPCTL_E_RPC", `there is no method ${method}`);
+    }
+  }
+
+  #inTurn<T>(body: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(body);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #load(params: Methods["policy.load"]["params"]): Promise<Methods["policy.load"]["result"]> {
+    const name = nameOf(params);
+    const source = readSource(params.file);
+    const old = this.#policies.get(name);
+    if (old !== undefined && old.file === params.file) {
+      await old.reload(source, params.args);
+      this.#tell(name, "reload", params.file);
+      return { policy: old.status(), replaced: true };
+    }
+    if (old !== undefined) {
+      throw new XdpctlError("XDPCTL_E_POLICY_EXISTS", `a policy ${name} runs already, from ${old.file}`);
+    }
+    const policy = await Policy.load({
+      name,
+      file: params.file,
+      source,
+      args: params.args,
+      maps: this.#maps(),
+      onLog: (text) => this.#tell(name, "log", text),
+      onError: (error, stopped) => this.#tell(name, stopped ? "killed" : "error", error.message),
+      onAction: (action, text) => {
+        if (action === "block" || action === "allow" || action === "limit") this.#tell(name, action, text);
+      },
+      onProgram: (op, program, on) => this.#program(op, program, on),
+    });
+    this.#policies.set(name, policy);
+    this.#list = [...this.#policies.values()];
+    this.#tell(name, "load", params.file);
+    return { policy: policy.status(), replaced: false };
+  }
+
+  async #program(op: "load" | "unload", program: string, on: string): Promise<string> {
+    return op === "load" ? await this.#host.load(program, on) : await this.#host.unload(on);
+  }
+
+  async #unload(name: string): Promise<Methods["policy.unload"]["result"]> {
+    const policy = this.#policies.get(name);
+    if (policy === undefined) {
+      throw new XdpctlError("XDPCTL_E_NO_POLICY", `there is no policy ${name}${didYouMean(name, this.names())}`);
+    }
+    this.#policies.delete(name);
+    this.#reported.delete(name);
+    this.#list = [...this.#policies.values()];
+    await policy.unload();
+    const removed = removeOwned(this.#maps(), ownerName(name));
+    this.#tell(name, "unload", `${removed} rules removed`);
+    return { removed };
+  }
+
+  #tell(policy: string, action: PolicyEvent["action"], text: string): void {
+    this.#host.publish({ type: "policy", time: new Date().toISOString(), policy, action, text });
+  }
+
+  #sandbox(): Interactive {
+    this.#interactive ??= new Interactive({
+      maps: this.#maps(),
+      onLog: (text) => this.#tell(REPL, "log", text),
+      onError: (error) => this.#tell(REPL, "error", error.message),
+      onProgram: (op, program, on) => this.#program(op, program, on),
+    });
+    return this.#interactive;
+  }
+
+  interrupt(): void {
+    this.#interactive?.interrupt();
+  }
+
+  /** Runs the `exit` hooks, ends all workers, and takes their rules out of what stays attached. */
+  async close(): Promise<void> {
+    await this.#turn;
+    for (const name of this.names()) await this.#unload(name);
+    await this.#interactive?.close();
+  }
+}
+
+function nameOf(params: Methods["policy.load"]["params"]): string {
+  if (params.name === undefined) return ownerName(basename(params.file).replace(/\.lua$/, ""));
+  if (Buffer.byteLength(params.name) > MAX_NAME || !/^[\p{L}\p{N}_.-]+$/u.test(params.name)) {
+    throw new XdpctlError("XDPCTL_E_BAD_NAME", `${JSON.stringify(params.name)} is no name for a policy`, {
+      remedy: `a policy's name has up to ${MAX_NAME} letters, digits, \`_\`, \`.\` and \`-\``,
+    });
+  }
+  return params.name;
+}
+
+function readSource(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? "EIO";
+    throw new XdpctlError("XDPCTL_E_NO_FILE", `reading the policy ${file}: ${code}`, { cause });
   }
 }

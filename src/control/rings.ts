@@ -7,8 +7,6 @@ import { type Instance, readLost } from "../xdp/index.js";
 export interface RingReader {
   /** A record at `offset` of the ring's bytes; valid only during the call. */
   record(ring: RingBuffer, offset: number): void;
-  /** After each turn's records: what was gathered may go out. */
-  batch(): void;
   /** `count` events did not fit into the ring since the last report. */
   lost(instance: Instance, count: number): void;
 }
@@ -55,7 +53,6 @@ export class Rings {
       if (length >= EVENT_SIZE) reader.record(ring, offset);
     }, budget);
     this.records += n;
-    if (n > 0) reader.batch();
   }
 
   /** Looks at the programs' own counters of events that did not fit. */

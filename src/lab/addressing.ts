@@ -15,6 +15,8 @@ import {
 } from "./ip.js";
 import type { InterfaceDraft, Segment, Topology } from "./topology.js";
 
+/** The smallest packet size with which IPv6 works (RFC 8200 section 5). */
+const IPV6_MTU = 1280;
 const FAMILIES: readonly Family[] = [4, 6];
 
 interface Taken {
@@ -68,6 +70,9 @@ function takeExplicit(
       continue;
     }
     taken.set(address, { owner, path });
+    if (prefix.family === 6 && member.mtu < IPV6_MTU) {
+      document.problem(path, `IPv6 needs an mtu of ${IPV6_MTU}, and ${owner} has ${member.mtu}`);
+    }
     networks.push(networkOf(prefix));
     member.addresses.push(prefixText(prefix));
   }
@@ -83,6 +88,7 @@ function segmentNetwork(
 ): Prefix | undefined {
   const text = family === 4 ? segment.subnet : segment.subnet6;
   if (text === "none") return undefined;
+  if (family === 6 && text === undefined && segment.members.some((member) => member.mtu < IPV6_MTU)) return undefined;
   if (text !== undefined) {
     const prefix = parsePrefix(text);
     const key = family === 4 ? "subnet" : "subnet6";

@@ -179,7 +179,10 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
       progress({ step: "removed", node });
     }
     const kept = new Set(Object.keys(state.machines));
-    for (const machine of machines.values()) if (machine.fresh) keep(state, machine);
+    for (const machine of machines.values()) {
+      if (machine.fresh) state.machines[machine.name] = machine.pin(name);
+      if (!gone.includes(machine.name)) nameMachine(state, machine.name);
+    }
     progress({ step: "pinned" });
     state.spec = spec;
     state.phase = "ready";
@@ -208,17 +211,15 @@ function checkNames(state: LabState, nodes: readonly string[]): void {
   }
 }
 
-/** Makes a machine stay, and gives it its name in /run/netns: a link, so that nothing but the lab holds the namespace. */
-function keep(state: LabState, machine: Machine): void {
-  state.machines[machine.name] = machine.pin(state.name);
+/** Gives a machine its name in /run/netns: a link, so that nothing but the lab's directory holds the namespace. */
+function nameMachine(state: LabState, node: string): void {
+  const path = netnsLink(state.name, node);
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return;
   if (!existsSync(NETNS_DIR)) {
     mkdirSync(NETNS_DIR, { recursive: true });
     mkdirSync(NETNS_MARK, { recursive: true });
   }
-  const path = netnsLink(state.name, machine.name);
-  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) {
-    symlinkSync(`${nodeDir(state.name, machine.name)}/net`, path);
-  }
+  symlinkSync(`${nodeDir(state.name, node)}/net`, path);
 }
 
 /** Removes what is left of one machine. */

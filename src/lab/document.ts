@@ -53,7 +53,8 @@ export class LabDocument {
   readonly problems: Problem[] = [];
   readonly #text: string;
   readonly #lines = new (yaml().LineCounter)();
-  readonly #places = new Map<string, number>();
+  readonly #names = new Map<string, number>();
+  readonly #values = new Map<string, number>();
   #visited = 0;
 
   constructor(text: string, file: string) {
@@ -71,8 +72,10 @@ export class LabDocument {
     });
     const source = this.#text;
     for (const error of document.errors) {
-      const at = error.pos[0];
+      let at = error.pos[0];
       if (error.code === "DUPLICATE_KEY") {
+        // It points behind the entry before.
+        at += /^(\s|#.*\n)*/.exec(source.slice(at))?.[0].length ?? 0;
         const name = /^("[^"\n]*"|'[^'\n]*'|[^\s:]+)/.exec(source.slice(at))?.[0] ?? "";
         this.#add(at, `the name ${shown(name.replace(/^["']|["']$/g, ""))} is there twice`);
       } else this.#add(at, `not valid YAML: ${error.message.split("\n")[0]}`);
@@ -86,10 +89,11 @@ export class LabDocument {
 
   #resolve: (node: { resolve(doc: unknown): Node | undefined }) => Node | undefined = () => undefined;
 
-  /** Notes a problem at the place of `path`, or of its nearest parent. */
-  problem(path: Path, message: string): void {
+  /** Notes a problem at the name that ends `path`, or of its nearest parent; with `value`, at what that name has. */
+  problem(path: Path, message: string, value = false): void {
     for (let end = path.length; end >= 0; end--) {
-      const at = this.#places.get(pathKey(path.slice(0, end)));
+      const key = pathKey(path.slice(0, end));
+      const at = (value ? undefined : this.#names.get(key)) ?? this.#values.get(key);
       if (at === undefined) continue;
       this.#add(at, message);
       return;
@@ -99,7 +103,7 @@ export class LabDocument {
 
   /** `line L` of a path, for messages that name another place. */
   where(path: Path): string {
-    const at = this.#places.get(pathKey(path));
+    const at = this.#names.get(pathKey(path)) ?? this.#values.get(pathKey(path));
     return at === undefined ? "elsewhere" : `line ${this.#lines.linePos(at).line}`;
   }
 
@@ -130,11 +134,12 @@ export class LabDocument {
 
   #walk(node: Node | null | undefined, schema: Schema, path: Path, depth: number): unknown {
     if (++this.#visited > MAX_VALUES || depth > MAX_DEPTH) this.fail(path, "too many or too deeply nested values");
-    if (node?.range != null && !this.#places.has(pathKey(path))) this.#places.set(pathKey(path), node.range[0]);
+    // An alias stands where it is used, not where its anchor is.
+    if (node?.range != null && !this.#values.has(pathKey(path))) this.#values.set(pathKey(path), node.range[0]);
     if (yaml().isAlias(node)) return this.#walk(this.#resolve(node), schema, path, depth + 1);
     const choice = this.#choose(node, schema);
     if (choice === undefined) {
-      this.problem(path, `${label(path)} must be ${expected(schema)}, not ${typeOf(node)}`);
+      this.problem(path, `${label(path)} must be ${expected(schema)}, not ${typeOf(node)}`, true);
       return undefined;
     }
     if (yaml().isMap(node)) return this.#map(node, choice, path, depth);
@@ -157,7 +162,7 @@ export class LabDocument {
       const name = yaml().isScalar(pair.key) && pair.key.type !== "PLAIN" ? String(pair.key.value) : key;
       const at = [...path, name];
       const offset = (pair.key as Node | null)?.range?.[0];
-      if (offset !== undefined) this.#places.set(pathKey(at), offset);
+      if (offset !== undefined) this.#names.set(pathKey(at), offset);
       const known = schema.properties !== undefined && Object.hasOwn(schema.properties, name);
       const inner = known ? schema.properties?.[name] : schema.additionalProperties;
       if (inner === undefined || inner === false) {
@@ -168,7 +173,7 @@ export class LabDocument {
         );
         continue;
       }
-      if (schema.propertyNames !== undefined && !known) this.#scalar(name, schema.propertyNames, at);
+      if (schema.propertyNames !== undefined && !known) this.#scalar(name, schema.propertyNames, at, true);
       Object.defineProperty(out, name, {
         value: this.#walk(pair.value as Node | null, inner, at, depth + 1),
         enumerable: true,
@@ -183,19 +188,23 @@ export class LabDocument {
   #sequence(items: readonly Node[], schema: Schema, path: Path, depth: number): unknown[] {
     const { minItems = 0, maxItems = Number.POSITIVE_INFINITY } = schema;
     if (items.length < minItems || items.length > maxItems) {
-      this.problem(path, `${label(path)} must have ${minItems} entries, not ${items.length}`);
+      this.problem(path, `${label(path)} must have ${minItems} entries, not ${items.length}`, true);
     }
     return items.map((item, i) => this.#walk(item, schema.items ?? {}, [...path, i], depth + 1));
   }
 
-  #scalar(value: unknown, schema: Schema, path: Path): void {
+  #scalar(value: unknown, schema: Schema, path: Path, isName = false): void {
     if (typeof value === "string" && schema.pattern !== undefined && !new RegExp(schema.pattern).test(value)) {
-      this.problem(path, `${shown(value)}: ${schema.patternErrorMessage ?? `it must match ${schema.pattern}`}`);
+      this.problem(
+        path,
+        `${shown(value)}: ${schema.patternErrorMessage ?? `it must match ${schema.pattern}`}`,
+        !isName,
+      );
     }
     if (typeof value === "number") {
       const { minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY } = schema;
       if (value < minimum || value > maximum) {
-        this.problem(path, `${label(path)} must be between ${minimum} and ${maximum}, not ${value}`);
+        this.problem(path, `${label(path)} must be between ${minimum} and ${maximum}, not ${value}`, true);
       }
     }
   }

@@ -3,14 +3,12 @@ export { type DeployOptions, type DeployProgress, deploy } from "./deploy.js";
 export { type Collected, gc } from "./gc.js";
 export type { InspectedInterface, InspectedNode, LabInspection } from "./inspect.js";
 export {
-  checkNode,
   destroy,
   Lab,
   type LabSummary,
   list,
   type NamespacePaths,
   type SpawnOptions,
-  shellCommand,
 } from "./lab.js";
 export { parseLab, readLab } from "./parse.js";
 export { isReachable, leaveMachine } from "./outside.js";

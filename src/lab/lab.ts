@@ -65,7 +65,10 @@ export class Lab implements Disposable {
 
   /** Throws XDPCTL_E_NO_NODE for a machine that the lab has not, or whose namespaces are gone. */
   check(node: string): void {
-    checkNode(this.spec, node);
+    if (!this.nodes.includes(node)) {
+      const hint = didYouMean(node, this.nodes) || `: there are ${this.nodes.join(", ")}`;
+      throw new XdpctlError("XDPCTL_E_NO_NODE", `the lab ${this.name} has no machine ${shown(node)}${hint}`);
+    }
     if (!machineLives(this.state, node)) {
       const remedy = "`xdpctl lab deploy` makes it anew";
       throw new XdpctlError("XDPCTL_E_NO_NODE", `the machine ${node} of the lab ${this.name} is gone`, { remedy });
@@ -108,6 +111,12 @@ export class Lab implements Disposable {
   replace(node: string, argv: readonly [string, ...string[]], env: Record<string, string | undefined> = {}): never {
     needCapabilities(`entering the machine ${node}`, "CAP_SYS_ADMIN");
     return replaceIn(this.namespaces(node), argv, { ...this.environment(node), ...env });
+  }
+
+  /** The shell of this lab's machines: bash with a prompt that names the machine, else sh. */
+  shellCommand(): [string, ...string[]] {
+    const bash = ["/bin/bash", "/usr/bin/bash"].find((path) => existsSync(path));
+    return bash === undefined ? ["/bin/sh", "-i"] : [bash, "--rcfile", shellSettings(this.name), "-i"];
   }
 
   /** What the kernel shows of the lab now. */
@@ -168,18 +177,4 @@ export function list(): LabSummary[] {
       tied: state?.tied?.pid ?? null,
     };
   });
-}
-
-/** Throws XDPCTL_E_NO_NODE when the lab has no such machine. */
-export function checkNode(spec: LabSpec, node: string): void {
-  const names = spec.nodes.map((one) => one.name);
-  if (names.includes(node)) return;
-  const hint = didYouMean(node, names) || `: there are ${names.join(", ")}`;
-  throw new XdpctlError("XDPCTL_E_NO_NODE", `the lab ${spec.name} has no machine ${shown(node)}${hint}`);
-}
-
-/** The shell for a machine of a lab: bash with a prompt that names the machine, else sh. */
-export function shellCommand(lab: string): [string, ...string[]] {
-  const bash = ["/bin/bash", "/usr/bin/bash"].find((path) => existsSync(path));
-  return bash === undefined ? ["/bin/sh", "-i"] : [bash, "--rcfile", shellSettings(lab), "-i"];
 }

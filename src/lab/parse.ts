@@ -109,7 +109,7 @@ function gateways(document: LabDocument, topology: Topology, node: NodeDraft): s
       const reason = topology.nodes.has(given)
         ? `${shown(node.name)} shares no network with ${shown(given)}`
         : `there is no machine ${shown(given)}${didYouMean(given, names)}`;
-      document.problem(path, `the gateway can't be used: ${reason}`);
+      document.problem(path, `the gateway can't be used: ${reason}`, true);
     }
     return found;
   }
@@ -132,7 +132,7 @@ function checkReachable(document: LabDocument, node: NodeDraft, via: string, pat
   // Link-local next hops are on every link.
   if (host === undefined || via.toLowerCase().startsWith("fe80:")) return;
   if (!own.some((prefix) => prefix !== undefined && overlap(prefix, host))) {
-    document.problem(path, `${shown(node.name)} has no network on which ${via} could be`);
+    document.problem(path, `${shown(node.name)} has no network on which ${via} could be`, true);
   }
 }
 

@@ -62,7 +62,7 @@ function inherit(document: LabDocument, file: LabFile, own: NodeFile, path: Path
     const next = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
     if (next === undefined) {
       const known = [...Object.keys(kinds), ...BASE_KINDS];
-      document.problem([...path, "kind"], `there is no kind ${shown(kind)}${didYouMean(kind, known)}`);
+      document.problem([...path, "kind"], `there is no kind ${shown(kind)}${didYouMean(kind, known)}`, true);
       break;
     }
     if (seen.has(kind)) {
@@ -230,19 +230,20 @@ function namePorts(document: LabDocument, links: readonly LinkDraft[]): void {
 
 function checkInterfaces(document: LabDocument, node: NodeDraft): void {
   const names = node.interfaces.map((one) => one.name);
-  const unknown = (path: Path, name: string): void => {
+  const unknown = (path: Path, name: string, value: boolean): void => {
     document.problem(
       path,
       `${shown(node.name)} has no interface ${shown(name)}${didYouMean(name, names)}: no link names it`,
+      value,
     );
   };
   for (const [name, given] of Object.entries(node.settings.addresses ?? {})) {
     const draft = node.interfaces.find((one) => one.name === name);
     const path = [...node.path, "addresses", name];
-    if (draft === undefined) unknown(path, name);
+    if (draft === undefined) unknown(path, name, false);
     else draft.explicit.push(...listOf(given).map((text) => ({ text, path })));
   }
-  for (const name of masqueraded(node)) if (!names.includes(name)) unknown([...node.path, "masquerade"], name);
+  for (const name of masqueraded(node)) if (!names.includes(name)) unknown([...node.path, "masquerade"], name, true);
 }
 
 export function masqueraded(node: NodeDraft): string[] {

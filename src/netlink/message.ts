@@ -52,12 +52,6 @@ export function u32be(type: number, value: number): Part {
   return attribute(type, data);
 }
 
-export function u16(type: number, value: number): Part {
-  const data = Buffer.alloc(2);
-  data.writeUInt16LE(value);
-  return attribute(type, data);
-}
-
 export function u8(type: number, value: number): Part {
   return attribute(type, Uint8Array.of(value));
 }

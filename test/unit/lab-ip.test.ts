@@ -20,7 +20,7 @@ describe("addresses as numbers", () => {
     "2001:db8:0:1:0:0:0:1",
     "1::",
     "1:2:3:4:5:6:7:8",
-    "::ffff:0:1",
+    "::fffe:0:1",
     "2001:0:0:1::",
     "64:ff9b::192.0.2.33",
   ])("%s is written as the kernel writes it", (text) => {

@@ -84,12 +84,9 @@ links: [ "a:eth0 -- br0", "b:eth0 -- br0", "r:eth0 -- br0", "r:eth1 -- br1", "b:
   });
 
   it("leave out networks that are in use, for the automatic ones", () => {
-    const lab = parseLab(
-      PAIR.replace(
-        "  a:\n",
-        "  a: { addresses: { eth0: 172.16.0.1/24 } }\n  c: { addresses: { e1: 10.0.0.1/15 } }\n",
-      ).replace("links:\n", "links:\n  - c:e1 -- b:e1\n  - c:e2 -- b:e2\n"),
-    );
+    const nodes = "  a: { addresses: { eth0: 172.16.0.1/24 } }\n  c: { addresses: { e1: 10.0.0.1/15 } }\n";
+    const links = "links:\n  - c:e1 -- b:e1\n  - c:e2 -- b:e2\n";
+    const lab = parseLab(PAIR.replace("  a:\n", nodes).replace("links:\n", links));
     const c = lab.nodes.find((node) => node.name === "c");
     expect(c?.interfaces.find((one) => one.name === "e2")?.addresses[0]).toBe("10.2.0.1/24");
   });
@@ -98,16 +95,13 @@ links: [ "a:eth0 -- br0", "b:eth0 -- br0", "r:eth0 -- br0", "r:eth1 -- br1", "b:
     const lab = readLab("labs/kinds.lab.yml");
     const r1 = lab.nodes.find((node) => node.name === "r1");
     expect(r1).toMatchObject({ forward: true, sysctls: { "net.ipv4.tcp_syncookies": "1" }, env: { LANG: "C" } });
-    expect(lab.nodes.find((node) => node.name === "b1")?.interfaces[0]).toMatchObject({
-      mtu: 1400,
-      mac: "02:00:00:00:00:77",
-    });
+    const b1 = lab.nodes.find((node) => node.name === "b1");
+    expect(b1?.interfaces[0]).toMatchObject({ mtu: 1400, mac: "02:00:00:00:00:77" });
   });
 
   it("may have bridges among the nodes, as containerlab has them", () => {
-    const lab = parseLab(
-      'name: t\nnodes:\n  a: { kind: linux }\n  br0: { kind: bridge }\nlinks:\n  - endpoints: ["a:eth0", "br0:p1"]\n',
-    );
+    const nodes = "nodes:\n  a: { kind: linux }\n  br0: { kind: bridge }\n";
+    const lab = parseLab(`name: t\n${nodes}links:\n  - endpoints: ["a:eth0", "br0:p1"]\n`);
     expect(lab.bridges).toEqual([{ name: "br0", mtu: 1500 }]);
     expect(lab.links[0]?.ends).toEqual([
       { node: "a", interface: "eth0" },
@@ -116,130 +110,54 @@ links: [ "a:eth0 -- br0", "b:eth0 -- br0", "r:eth0 -- br0", "r:eth1 -- br1", "b:
   });
 });
 
+const withA = (settings: string): string => PAIR.replace("  a:\n", `  a: { ${settings} }\n`);
+const CLASH = "  a: { addresses: { eth0: 192.0.2.1/24 } }\n  b:\n    addresses:\n      eth0: 192.0.2.1/24\n";
+
 describe("a lab file with a mistake", () => {
   it.each([
-    ["a setting that is misspelt", "name: t\nnodes:\n  a: { fowrard: true }\n", "t.yml:3:8", "did you mean forward?"],
-    [
-      "a machine that is misspelt",
-      PAIR.replace("b:eth0", "bb:eth0"),
-      "t.yml:6:5",
-      "no machine or bridge `bb` (did you mean b?)",
-    ],
-    ["a duplicate name", "name: t\nnodes:\n  a:\n  a:\n", "t.yml:4:3", "`a` is there twice"],
-    [
-      "an address that clashes",
-      `${PAIR.replace("  a:\n  b:\n", "  a: { addresses: { eth0: 192.0.2.1/24 } }\n  b:\n    addresses:\n      eth0: 192.0.2.1/24\n")}`,
-      "t.yml:6:7",
-      "is also that of a:eth0 (line 3)",
-    ],
-    ["an interface linked twice", `${PAIR}  - a:eth0 -- b:eth1\n`, "t.yml:7:5", "linked twice (also line 6)"],
-    [
-      "an address of an interface that is not there",
-      PAIR.replace("  a:\n", "  a: { addresses: { eth1: 192.0.2.1/24 } }\n"),
-      "t.yml:3:22",
-      "no interface `eth1` (did you mean eth0?)",
-    ],
-    [
-      "a network as address",
-      PAIR.replace("  a:\n", "  a: { addresses: { eth0: 192.0.2.0/24 } }\n"),
-      "t.yml:3:22",
-      "the address of its whole network",
-    ],
-    [
-      "an address without length",
-      PAIR.replace("  a:\n", "  a: { addresses: { eth0: 192.0.2.1 } }\n"),
-      "t.yml:3:28",
-      "has a prefix length",
-    ],
-    [
-      "an address out of range",
-      PAIR.replace("  a:\n", "  a: { addresses: { eth0: 192.0.2.256/24 } }\n"),
-      "t.yml:3:22",
-      "not an IP address",
-    ],
-    ["a name with a space", 'name: t\nnodes:\n  "a b":\n', "t.yml:3:3", '"a b": a machine\'s name has'],
-    ["a name with a newline", 'name: t\nnodes:\n  "a\\nb":\n', "t.yml:3:3", '"a\\nb"'],
-    ["a name with a quote", "name: t\nnodes:\n  'a\"b':\n", "t.yml:3:3", '"a\\"b"'],
-    [
-      "an interface name of 16 characters",
-      PAIR.replace("a:eth0", "a:abcdefghijklmnop"),
-      "t.yml:6:5",
-      "more than 15 characters",
-    ],
-    [
-      "a bridge name of 16 characters",
-      "name: t\nnodes:\n  a:\nbridges:\n  abcdefghijklmnop:\n",
-      "t.yml:5:3",
-      "1 to 15",
-    ],
-    ["the loopback in a link", PAIR.replace("a:eth0", "a:lo"), "t.yml:6:5", "loopback"],
-    ["a lab name with a slash", PAIR.replace("name: t", "name: ../t"), "t.yml:1:7", "a lab's name has"],
-    ["no name", "nodes:\n  a:\n", "t.yml:1:1", "needs `name`"],
-    ["a list for a map", "name: t\nnodes: [a]\n", "t.yml:2:8", "must be a map, not a list"],
-    [
-      "text for a number",
-      `name: t\nnodes:\n  a:\nbridges:\n  b: { mtu: big }\n`,
-      "t.yml:5:13",
-      "must be a whole number, not text",
-    ],
-    [
-      "an mtu that is too small",
-      `name: t\nnodes:\n  a:\nbridges:\n  b: { mtu: 60 }\n`,
-      "t.yml:5:13",
-      "between 68 and 65535",
-    ],
-    ["a link with one end", "name: t\nnodes:\n  a:\nlinks:\n  - a:eth0\n", "t.yml:5:5", "a link is written as"],
-    [
-      "three ends",
-      'name: t\nnodes:\n  a:\nlinks:\n  - endpoints: ["a:e0", "a:e1", "a:e2"]\n',
-      "t.yml:5:16",
-      "must have 2 entries, not 3",
-    ],
-    [
-      "a gateway that is no neighbour",
-      `${PAIR.replace("  b:\n", "  b:\n  c: { gateway: a }\n")}`,
-      "t.yml:5:17",
-      "shares no network with `a`",
-    ],
-    [
-      "a next hop out of reach",
-      PAIR.replace("  a:\n", "  a: { routes: [default via 192.0.2.9] }\n"),
-      "t.yml:3:17",
-      "no network on which 192.0.2.9 could be",
-    ],
-    [
-      "masquerading behind nothing",
-      PAIR.replace("  a:\n", "  a: { masquerade: eht0 }\n"),
-      "t.yml:3:20",
-      "did you mean eth0?",
-    ],
-    ["a kind that is not there", PAIR.replace("  a:\n", "  a: { kind: vm }\n"), "t.yml:3:14", "no kind `vm`"],
-    [
-      "kinds in a circle",
-      `${PAIR.replace("  a:\n", "  a: { kind: x }\n")}kinds: { x: { kind: y }, y: { kind: x } }\n`,
-      "t.yml:7:10",
-      "made of itself",
-    ],
+    ["a misspelt setting", "name: t\nnodes:\n  a: { fowrard: true }\n", "3:8", "did you mean forward?"],
+    ["a misspelt machine", PAIR.replace("b:eth0", "bb:eth0"), "6:5", "no machine or bridge `bb` (did you mean b?)"],
+    ["a duplicate name", "name: t\nnodes:\n  a:\n  a:\n", "4:3", "`a` is there twice"],
+    ["an address that clashes", PAIR.replace("  a:\n  b:\n", CLASH), "6:7", "is also that of a:eth0 (line 3)"],
+    ["an interface linked twice", `${PAIR}  - a:eth0 -- b:eth1\n`, "7:5", "linked twice (also line 6)"],
+    ["no such interface", withA("addresses: { eth1: 192.0.2.1/24 }"), "3:21", "`eth1` (did you mean eth0?)"],
+    ["a network as address", withA("addresses: { eth0: 192.0.2.0/24 }"), "3:21", "the address of its whole network"],
+    ["an address without length", withA("addresses: { eth0: 192.0.2.1 }"), "3:27", "has a prefix length"],
+    ["an address out of range", withA("addresses: { eth0: 192.0.2.256/24 }"), "3:21", "not an IP address"],
+    ["a name with a space", 'name: t\nnodes:\n  "a b":\n', "3:3", '"a b": a machine\'s name has'],
+    ["a name with a newline", 'name: t\nnodes:\n  "a\\nb":\n', "3:3", '"a\\nb"'],
+    ["a name with a quote", "name: t\nnodes:\n  'a\"b':\n", "3:3", '"a\\"b"'],
+    ["an interface of 16 characters", PAIR.replace("a:eth0", "a:abcdefghijklmnop"), "6:5", "more than 15 characters"],
+    ["a bridge of 16 characters", "name: t\nnodes:\n  a:\nbridges:\n  abcdefghijklmnop:\n", "5:3", "1 to 15"],
+    ["the loopback in a link", PAIR.replace("a:eth0", "a:lo"), "6:5", "loopback"],
+    ["a lab's name with a slash", PAIR.replace("name: t", "name: ../t"), "1:7", "a lab's name has"],
+    ["no name", "nodes:\n  a:\n", "1:1", "needs `name`"],
+    ["a list for a map", "name: t\nnodes: [a]\n", "2:8", "must be a map, not a list"],
+    ["text for a number", "name: t\nnodes:\n  a:\nbridges:\n  b: { mtu: big }\n", "5:13", "a whole number, not text"],
+    ["a tiny mtu", "name: t\nnodes:\n  a:\nbridges:\n  b: { mtu: 60 }\n", "5:13", "between 68 and 65535"],
+    ["a link with one end", "name: t\nnodes:\n  a:\nlinks:\n  - a:eth0\n", "5:5", "a link is written as"],
+    ["three ends", 'name: t\nnodes:\n  a:\nlinks:\n  - endpoints: ["a:1", "a:2", "a:3"]\n', "5:16", "2 entries, not 3"],
+    ["a far gateway", PAIR.replace("  b:\n", "  b:\n  c: { gateway: a }\n"), "5:17", "shares no network with `a`"],
+    ["a far next hop", withA("routes: [default via 192.0.2.9]"), "3:17", "no network on which 192.0.2.9 could be"],
+    ["masquerading behind nothing", withA("masquerade: eht0"), "3:20", "did you mean eth0?"],
+    ["a kind that is not there", withA("kind: vm"), "3:14", "no kind `vm`"],
+    ["kinds in a circle", `${withA("kind: x")}kinds: { x: { kind: y }, y: { kind: x } }\n`, "7:10", "made of itself"],
     [
       "a full network",
       'name: t\nnodes: { a: , b: , c: }\nbridges: { br: { subnet: 192.0.2.0/30 } }\nlinks: ["a:e -- br", "b:e -- br", "c:e -- br"]\n',
-      "t.yml:3:12",
+      "3:12",
       "no free address for c:e",
     ],
-    [
-      "a setting outside of the machine's network",
-      PAIR.replace("  a:\n", "  a: { sysctls: { kernel.panic: 1 } }\n"),
-      "t.yml:3:19",
-      "only settings of the machine's own network",
-    ],
-    ["broken YAML", "name: t\nnodes: {\n", "t.yml:", "not valid YAML"],
-    ["nothing at all", "", "t.yml:1:1", "must be a map, not nothing"],
+    ["a foreign setting", withA("sysctls: { kernel.panic: 1 }"), "3:19", "only settings of the machine's own network"],
+    ["a machine called switch", "name: t\nnodes:\n  switch:\n", "3:3", "the lab's own namespace"],
+    ["broken YAML", "name: t\nnodes: {\n", "", "not valid YAML"],
+    ["nothing at all", "", "1:1", "must be a map, not nothing"],
   ])("says where and what: %s", (_, text, place, message) => {
     const error = failure(text);
     expect(error.code).toBe("XDPCTL_E_LAB_FILE");
     expect(error.exitCode).toBe(7);
     expect(error.message).toContain(message);
-    expect(error.message.startsWith(place), `${error.message} should start with ${place}`).toBe(true);
+    expect(error.message.slice(0, 6 + place.length)).toBe(`t.yml:${place}`);
     expect(error.message).not.toContain("\n");
   });
 
@@ -253,20 +171,15 @@ describe("a lab file with a mistake", () => {
   });
 
   it("that is hostile neither hangs nor grows", () => {
-    const bomb = `name: t\nnodes:\n  a: &l0 { env: { A: x } }\n${Array.from({ length: 30 }, (_, i) => `  n${i}: *l0`).join("\n")}\n`;
-    expect(parseLab(bomb).nodes).toHaveLength(31);
-    const layers = Array.from({ length: 12 }, (_, i) => `&l${i + 1} [${Array(9).fill(`*l${i}`).join(", ")}]`);
-    expect(
-      failure(
-        `name: t\nnodes: {}\nlinks:\n  - &l0 "a:x -- b:x"\n${layers.map((l) => `  - endpoints: ${l}`).join("\n")}\n`,
-      ).code,
-    ).toBe("XDPCTL_E_LAB_FILE");
-    expect(failure(`name: t\nnodes: &x { a: *x }\n`).code).toBe("XDPCTL_E_LAB_FILE");
+    const aliases = Array.from({ length: 30 }, (_, i) => `  n${i}: *l0\n`).join("");
+    expect(parseLab(`name: t\nnodes:\n  a: &l0 { env: { A: x } }\n${aliases}`).nodes).toHaveLength(31);
+    const nine = (i: number): string => Array(9).fill(`*l${i}`).join(", ");
+    const layers = Array.from({ length: 12 }, (_, i) => `  - endpoints: &l${i + 1} [${nine(i)}]\n`).join("");
+    expect(failure(`name: t\nnodes: {}\nlinks:\n  - &l0 "a:x -- b:x"\n${layers}`).code).toBe("XDPCTL_E_LAB_FILE");
+    expect(failure("name: t\nnodes: &x { a: *x }\n").code).toBe("XDPCTL_E_LAB_FILE");
     expect(failure(`name: t\nnodes: ${"[".repeat(5000)}\n`).code).toBe("XDPCTL_E_LAB_FILE");
     expect(failure(`# ${"x".repeat(2 << 20)}`).message).toContain("at most one mebibyte");
-    expect(failure("name: t\nnodes: { __proto__: { forward: true }, constructor: {} }\n").message).toContain(
-      "__proto__",
-    );
+    expect(failure("name: t\nnodes: { __proto__: { forward: true } }\n").message).toContain("__proto__");
     expect(({} as { forward?: boolean }).forward).toBeUndefined();
   });
 

@@ -115,11 +115,13 @@ function checking(policy: Command, context: Context): void {
         const found = await checkPolicy(file);
         const uses = found.uses.length === 0 ? "" : `; uses ${found.uses.join(", ")}`;
         context.terminal.line(`${file}: hooks ${found.hooks.length === 0 ? "none" : found.hooks.join(", ")}${uses}`);
-        context.terminal.json({ file, hooks: found.hooks, uses: found.uses });
+        for (const warning of found.warnings) context.terminal.note(`${file}: warning: ${warning}`);
+        context.terminal.json({ file, ...found });
       } catch (thrown) {
         // The last file's error ends the command; the others are shown as they come.
         if (failed !== undefined) context.terminal.failure(failed);
-        failed = XdpctlError.wrap(thrown);
+        const { remedy: _, ...error } = XdpctlError.wrap(thrown).toJSON();
+        failed = XdpctlError.from({ ...error, remedy: "" });
       }
     }
     if (failed !== undefined) throw failed;

@@ -30,7 +30,7 @@ function row(rule: Rule, now: number): Cell[] {
     rate,
     rule.hits,
     left === null ? null : left === 0 ? "expired" : `in ${formatDuration(left)}`,
-    rule.owner,
+    rule.owner === "" ? null : rule.owner,
     rule.interfaces.join(","),
   ];
 }

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { constants } from "node:os";
 import { isatty } from "node:tty";
 import type { Command } from "commander";
+import { didYouMean, XdpctlError } from "../../errors/index.js";
 import { exampleText } from "../command.js";
 import type { Terminal } from "../terminal.js";
 import { openRoom, ownCommand } from "./select.js";
@@ -48,7 +49,11 @@ export function statusOf(code: number | null, signal: NodeJS.Signals | null): nu
 async function run(file: string, options: RunOptions, terminal: Terminal): Promise<number> {
   const room = await openRoom();
   const spec = room.readLab(file);
-  if (options.repl !== undefined) room.checkNode(spec, options.repl);
+  const names = spec.nodes.map((node) => node.name);
+  if (options.repl !== undefined && !names.includes(options.repl)) {
+    const hint = didYouMean(options.repl, names) || `: there are ${names.join(", ")}`;
+    throw new XdpctlError("XDPCTL_E_NO_NODE", `${file} has no machine ${options.repl}${hint}`);
+  }
   const stop = new Stopper();
   const start = performance.now();
   const made = room.deploy(spec, { tied: true, ...(options.name === undefined ? {} : { name: options.name }) });

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+import type { Maps } from "./maps.js";
+import type { PolicyLimits, ScriptAction, ScriptArguments, WorkerKind } from "./messages.js";
+import type { RuleWriter } from "./rules.js";
+import type { Shared } from "./shared.js";
+
+/** What a script's functions act on: the worker around it. */
+export interface Host {
+  readonly kind: WorkerKind;
+  readonly file: string;
+  readonly limits: PolicyLimits;
+  readonly shared: Shared;
+  readonly args: ScriptArguments;
+  /** Absent for `policy check`: nothing touches the kernel then. */
+  readonly maps: Maps | undefined;
+  readonly rules: RuleWriter | undefined;
+  log(text: string): void;
+  action(action: ScriptAction, text: string): void;
+  /** Asks the controller to load or unload a program; the answer comes to the script's callback `id`. */
+  request(id: number, op: "load" | "unload", program: string, interfaceName: string): void;
+  hooksChanged(): void;
+}
