@@ -29,11 +29,6 @@ export function parser<T>(parse: (text: string) => T): (text: string) => T {
   return (text) => parse(text);
 }
 
-/** Collects an option that may be given several times. */
-export function collect(text: string, before: string[] | undefined): string[] {
-  return [...(before ?? []), text];
-}
-
 export function usage(message: string, remedy?: string): XdpctlError {
   return new XdpctlError("XDPCTL_E_USAGE", message, remedy === undefined ? {} : { remedy });
 }

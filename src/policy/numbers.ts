@@ -5,7 +5,6 @@
  */
 import {
   argument,
-  BOOLEAN,
   bytesOf,
   defs,
   FLOAT,
@@ -276,8 +275,4 @@ export function numberArgument(L: LuaState, index: number, what: string, min: nu
   const n = value.value as number;
   if (!Number.isFinite(n) || n < min) fail(L, `${what} is a number of at least ${min}, not ${n}`);
   return n;
-}
-
-export function booleanOf(value: TValue | undefined): boolean {
-  return value !== undefined && !value.ttisnil() && !(value.type === BOOLEAN && value.value === false);
 }

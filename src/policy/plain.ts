@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 import {
-  argument,
   BOOLEAN,
   bytesOf,
   fail,
@@ -148,8 +147,4 @@ export function shown(L: LuaState, value: TValue | undefined, depth = 0, nested 
       return text;
     }
   }
-}
-
-export function shownArgument(L: LuaState, index: number): string {
-  return shown(L, argument(L, index));
 }

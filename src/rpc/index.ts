@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-export { CONTROL_ADDRESS } from "./address.js";
 export { connect, RpcClient } from "./client.js";
 export type {
   Attachment,

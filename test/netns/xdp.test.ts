@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type BpfMap, BpfObject, type BpfProgram, builtinPath, findBpffs } from "../../src/bpf/index.js";
 import { XdpctlError } from "../../src/errors/index.js";
+import { openRoute, XDP_FLAGS } from "../../src/netlink/index.js";
 import { attach, Attachments, type LoadRequest } from "../../src/xdp/index.js";
 import { setNamespace } from "../../src/linux/index.js";
 import { closeSync, openSync } from "node:fs";
@@ -116,7 +117,9 @@ test("someone else's program stays until --force, by link and by netlink", async
   other.link.close();
   expect(progOf(attachments, "eth0").mode).toBe("native");
   attachments.unload("eth0", false);
-  pair.left.must("ip", "link", "set", "dev", "eth0", "xdpgeneric", "obj", builtinPath("drop"), "sec", "xdp.frags");
+  const route = openRoute();
+  route.setXdp(route.link("eth0")?.index ?? 0, (foreign.programs.pass as BpfProgram).fd, XDP_FLAGS.SKB_MODE);
+  route.close();
   expect(progOf(attachments, "eth0").mode).toBe("generic");
   expect((await failure(attachments.load(request("pass", "eth0")))).code).toBe("XDPCTL_E_OCCUPIED");
   await attachments.load({ ...request("pass", "eth0"), force: true });
