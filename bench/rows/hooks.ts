@@ -84,7 +84,7 @@ async function sustained(quick: boolean): Promise<Row> {
   const seconds = quick ? 5 : 60;
   const pair = new TestPair();
   const guarded = await Guarded.controller(pair);
-  const watch = pair.right.argv(process.execPath, "bin/xdpctl.mjs", "status", "--watch");
+  const watch = pair.right.argv(process.execPath, "bin/xdpctl.cjs", "status", "--watch");
   const [command, ...args] = watch;
   const watcher = spawn(command, args, { stdio: ["ignore", "ignore", "inherit"] });
   const gone = new Promise((resolve) => watcher.once("close", resolve));

@@ -7,7 +7,7 @@ import { type Benchmark, legsNote } from "../row.js";
 /** `xdpctl status` with a program attached, whole process, beside a Node process that does nothing. */
 export const status: Benchmark = async ({ quick }) => {
   const pair = new TestPair();
-  const xdpctl = ["bin/xdpctl.mjs", "status"];
+  const xdpctl = ["bin/xdpctl.cjs", "status"];
   const run = (args: string[]): number => {
     const [command, ...rest] = pair.right.argv(process.execPath, ...args);
     const started = performance.now();
@@ -17,7 +17,7 @@ export const status: Benchmark = async ({ quick }) => {
     return elapsed;
   };
   try {
-    pair.right.must(process.execPath, "bin/xdpctl.mjs", "load", "guard", "eth0");
+    pair.right.must(process.execPath, "bin/xdpctl.cjs", "load", "guard", "eth0");
     run(xdpctl);
     const legs = quick ? 3 : 15;
     const figures = await alternate(
@@ -38,7 +38,7 @@ export const status: Benchmark = async ({ quick }) => {
       },
     ];
   } finally {
-    pair.right.exec([process.execPath, "bin/xdpctl.mjs", "unload", "--all"]);
+    pair.right.exec([process.execPath, "bin/xdpctl.cjs", "unload", "--all"]);
     pair.close();
   }
 };

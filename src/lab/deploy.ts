@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, unlinkSync } from "node:fs";
 import { XdpctlError } from "../errors/index.js";
-import { MNT_DETACH, MS_BIND, MS_PRIVATE, mount, needCapabilities, unmount } from "../linux/index.js";
+import { MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, mount, needCapabilities, unmount } from "../linux/index.js";
 import { shown } from "./shown.js";
 import { writeHosts, writeLauncher } from "./files.js";
 import { Lab } from "./lab.js";
@@ -115,10 +115,11 @@ function deployNew(spec: LabSpec, options: DeployOptions): LabState {
   if (options.tied === true) tie(state);
   try {
     mkdirSync(labDir(name), { recursive: true });
-    writeState(state);
-    // Files of mount namespaces can only be mounted where nothing is propagated to other mount namespaces.
-    mount(labDir(name), labDir(name), null, MS_BIND);
+    // A file system of its own goes, with all that is in it, in one step. It is private because files of mount namespaces
+    // can only be mounted where nothing is propagated to other mount namespaces.
+    mount("xdpctl-lab", labDir(name), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755");
     mount("none", labDir(name), null, MS_PRIVATE);
+    writeState(state);
     writeLauncher(name);
     converge(state, spec, options);
     return state;

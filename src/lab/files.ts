@@ -37,7 +37,7 @@ export const shellSettings = (lab: string): string => join(binDir(lab), "shellrc
 export function writeLauncher(lab: string): void {
   const dir = binDir(lab);
   mkdirSync(dir, { recursive: true });
-  const command = [process.execPath, join(packageRoot(), "bin", "xdpctl.mjs")].map(quoted).join(" ");
+  const command = [process.execPath, join(packageRoot(), "bin", "xdpctl.cjs")].map(quoted).join(" ");
   const file = join(dir, "xdpctl");
   writeFileSync(file, `#!/bin/sh\nexec ${command} "$@"\n`);
   chmodSync(file, 0o755);

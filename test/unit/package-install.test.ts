@@ -19,8 +19,8 @@ function run(...command: string[]) {
 test("the tarball holds what a user needs, and nothing of the workshop", () => {
   const { files } = installed;
   for (const needed of [
-    ...["LICENSE", "README.md", "CHANGELOG.md", "package.json", "bin/xdpctl.mjs"],
-    ...["dist/cli.js", "dist/policy-worker.js", "dist/probe.js", "dist/THIRD-PARTY-LICENSES.txt"],
+    ...["LICENSE", "README.md", "CHANGELOG.md", "package.json", "bin/xdpctl.cjs"],
+    ...["dist/start.cjs", "dist/policy-worker.js", "dist/probe.js", "dist/THIRD-PARTY-LICENSES.txt"],
     ...["dist/index.js", "dist/bpf.js", "dist/netlink.js", "dist/packet.js"],
     ...["dist/types/index.d.ts", "dist/types/bpf/index.d.ts"],
     ...["build/bpf/pass.bpf.o", "build/bpf/drop.bpf.o", "build/bpf/guard.bpf.o"],
