@@ -8,6 +8,11 @@ import type { EndSpec, InterfaceSpec, LabSpec, LinkSpec, NodeSpec } from "./spec
 import type { LabState, LinkMark } from "./state.js";
 
 const MASQUERADE_TABLE = "xdpctl_lab";
+/**
+ * The kernel asks for a neighbour three times, a second apart, and what waits for the answer fails with the last. In a lab
+ * where programs come and go, what was let through again should answer at once.
+ */
+const NEIGHBOUR_RETRANSMIT_MS = 250;
 
 export type Machines = ReadonlyMap<string, Machine>;
 
@@ -145,6 +150,10 @@ export function configureNode(state: LabState, node: NodeSpec, before: NodeSpec 
     const index = indices.get(one.name);
     if (index === undefined) continue;
     list.push(requests.change(index, { up: true }, `${node.name}: setting ${one.name} up`));
+    if (!before?.interfaces.some((old) => old.name === one.name) || at.fresh) {
+      list.push(requests.setRetransmitTime(index, 4, NEIGHBOUR_RETRANSMIT_MS));
+      if (v6) list.push(requests.setRetransmitTime(index, 6, NEIGHBOUR_RETRANSMIT_MS));
+    }
     for (const prefix of one.addresses.filter(usable)) {
       list.push(requests.addAddress(index, prefix, `${node.name}: giving ${prefix} to ${one.name}`));
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-import { readFileSync } from "node:fs";
 import { didYouMean, XdpctlError } from "../errors/index.js";
+import { readBounded } from "../linux/index.js";
 import { chooseAddresses, neighbourAddresses } from "./addressing.js";
 import { LabDocument, type Path, type Schema } from "./document.js";
 import { shown } from "./shown.js";
@@ -16,6 +16,9 @@ import {
   type Topology,
   DEFAULT_MTU,
 } from "./topology.js";
+
+/** Bytes of a lab file at most. */
+const MAX_FILE = 4 << 20;
 
 /**
  * Parses and checks the text of a lab file, and chooses what it leaves open. No kernel is touched. Throws
@@ -42,7 +45,7 @@ export function parseLab(text: string, file = "lab.yml"): LabSpec {
 export function readLab(file: string): LabSpec {
   let text: string;
   try {
-    text = readFileSync(file, "utf8");
+    text = readBounded(file, MAX_FILE, { wait: true }).toString();
   } catch (cause) {
     const reason =
       (cause as NodeJS.ErrnoException).code === "ENOENT" ? "there is no such file" : String((cause as Error).message);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
 import { AF_INET, AF_INET6, addressBytes, addressText } from "../linux/index.js";
-import { IFA, IFA_F_NODAD, NDA, NUD_PERMANENT, RT_TABLE_MAIN, RTA, RTPROT_STATIC } from "./constants.js";
+import { IFA, IFA_F_NODAD, NDA, NDTA, NDTPA, NUD_PERMANENT, RT_TABLE_MAIN, RTA, RTPROT_STATIC } from "./constants.js";
 import { hardwareBytes } from "./link.js";
-import { attribute, attributes, type NetlinkMessage, type Part, readU32, u32 } from "./message.js";
+import { attribute, attributes, nested, type NetlinkMessage, type Part, readU32, text, u32 } from "./message.js";
 
 /** An address with its prefix length, of an interface. */
 export interface InterfaceAddress {
@@ -135,6 +135,18 @@ export interface Neighbour {
 }
 
 /** Body of RTM_NEWNEIGH (permanent) and RTM_DELNEIGH. */
+/** Body of RTM_SETNEIGHTBL: how long ARP, or neighbour discovery, waits on an interface before it asks again. */
+export function retransmitBody(index: number, family: 4 | 6, milliseconds: number): Part {
+  const header = Uint8Array.of(familyNumber(family), 0, 0, 0);
+  const time = Buffer.alloc(8);
+  time.writeBigUInt64LE(BigInt(milliseconds));
+  return [
+    header,
+    text(NDTA.NAME, family === 4 ? "arp_cache" : "ndisc_cache"),
+    nested(NDTA.PARMS, u32(NDTPA.IFINDEX, index), attribute(NDTPA.RETRANS_TIME, time)),
+  ];
+}
+
 export function neighbourBody(index: number, address: string, hardware?: string): Part {
   const { family, bytes } = parseAddress(address);
   const header = Buffer.alloc(12);

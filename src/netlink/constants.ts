@@ -28,6 +28,7 @@ export const RTM_GETROUTE = 26;
 export const RTM_NEWNEIGH = 28;
 export const RTM_DELNEIGH = 29;
 export const RTM_GETNEIGH = 30;
+export const RTM_SETNEIGHTBL = 67;
 
 export const RTNLGRP_LINK = 1;
 
@@ -67,4 +68,6 @@ export const RT_TABLE_MAIN = 254;
 export const RTPROT_STATIC = 4;
 
 export const NDA = { DST: 1, LLADDR: 2 } as const;
+export const NDTA = { NAME: 1, PARMS: 6 } as const;
+export const NDTPA = { IFINDEX: 1, RETRANS_TIME: 5 } as const;
 export const NUD_PERMANENT = 0x80;

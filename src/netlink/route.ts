@@ -9,6 +9,7 @@ import {
   type InterfaceAddress,
   type Neighbour,
   neighbourBody,
+  retransmitBody,
   type Route,
   type RouteSpec,
   routeBody,
@@ -32,6 +33,7 @@ import {
   RTM_NEWLINK,
   RTM_NEWNEIGH,
   RTM_NEWROUTE,
+  RTM_SETNEIGHTBL,
 } from "./constants.js";
 import {
   type BridgeSettings,
@@ -115,6 +117,13 @@ export const requests = {
     flags: 0,
     body: neighbourBody(index, address),
     what: `deleting the neighbour ${address}`,
+  }),
+  /** How long ARP (or neighbour discovery, family 6) waits on an interface before it asks again. */
+  setRetransmitTime: (index: number, family: 4 | 6, milliseconds: number): Request => ({
+    type: RTM_SETNEIGHTBL,
+    flags: 0,
+    body: retransmitBody(index, family, milliseconds),
+    what: `setting the retransmit time of link ${index}`,
   }),
 };
 

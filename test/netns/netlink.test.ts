@@ -40,6 +40,16 @@ const failure = (body: () => unknown): XdpctlError => {
   throw new Error("it did not fail");
 };
 
+it("sets how long neighbours are waited for", () => {
+  route.addVeth({ name: "eth0", index: 40 }, { name: "eth1", index: 41 });
+  route.execute([requests.setRetransmitTime(40, 4, 500), requests.setRetransmitTime(41, 6, 1500)]);
+  const time = (family: string, name: string): number =>
+    Number(readFileSync(`/proc/sys/net/${family}/neigh/${name}/retrans_time_ms`, "utf8"));
+  expect([time("ipv4", "eth0"), time("ipv6", "eth0"), time("ipv4", "eth1"), time("ipv6", "eth1")]).toEqual([
+    500, 1000, 1000, 1500,
+  ]);
+});
+
 describe("links", () => {
   it("makes a veth pair under given names and indices, in one message up and carrying", () => {
     route.addVeth(
