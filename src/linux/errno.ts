@@ -59,8 +59,16 @@ export function lastErrno(): number {
   return koffi().errno();
 }
 
-/** The error of a failed system call: what was tried, and the kernel's reason. */
-export function syscallError(what: string, number: number, code: ErrorCode = "XDPCTL_E_SYSCALL"): XdpctlError {
+/** The error of a failed system call: what was tried, and the kernel's reason; after EPERM the `capability` it takes. */
+export function syscallError(
+  what: string,
+  number: number,
+  code: ErrorCode = "XDPCTL_E_SYSCALL",
+  capability?: string,
+): XdpctlError {
+  if (number === errno.EPERM && capability !== undefined) {
+    return new XdpctlError("XDPCTL_E_PERMISSION", `${what} needs ${capability} (or root)`, { errno: number });
+  }
   if (number === errno.EPERM || (number === errno.EACCES && code === "XDPCTL_E_SYSCALL")) {
     return new XdpctlError("XDPCTL_E_PERMISSION", `${what}: ${errnoText(number)}`, { errno: number });
   }

@@ -4,6 +4,7 @@ export * from "./capability.js";
 export * from "./epoll.js";
 export * from "./errno.js";
 export * from "./fd.js";
+export * from "./file.js";
 export * from "./ffi.js";
 export * from "./flock.js";
 export * from "./inherit.js";

@@ -17,12 +17,13 @@ const sethostname_ = lazy<(name: string, length: number) => number>(libc, "int s
 
 /** unshare(2) of the calling thread. A mount namespace takes CLONE_FS with it. */
 export function unshare(flags: number): void {
-  check("unshare", unshare_(flags));
+  if (unshare_(flags) < 0) throw syscallError("making a namespace", lastErrno(), undefined, "CAP_SYS_ADMIN");
 }
 
 /** setns(2): moves the calling thread into the namespace behind `fd`. */
 export function setNamespace(fd: number, kind: NamespaceKind): void {
-  if (setns_(fd, FLAG[kind]) < 0) throw syscallError(`setns to another ${kind} namespace`, lastErrno());
+  if (setns_(fd, FLAG[kind]) >= 0) return;
+  throw syscallError(`entering another ${kind} namespace`, lastErrno(), undefined, "CAP_SYS_ADMIN");
 }
 
 export function setHostName(name: string): void {
