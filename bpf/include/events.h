@@ -13,6 +13,9 @@ struct {
 	__uint(max_entries, 4 << 20);
 } events SEC(".maps");
 
+/* Only its type matters: a ring buffer has none in BTF, so this is where readers find what its records are. */
+const struct event *const record_type __attribute__((unused));
+
 /* Events that did not fit into the ring. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -13,6 +13,7 @@
 #define PROTO_OTHER 254
 #define PROTO_NONE_IP 255
 
+/* Packed: one byte in `struct event`, and still named in BTF. */
 enum reason {
 	REASON_DEFAULT = 0,
 	REASON_ALLOW = 1,
@@ -21,14 +22,14 @@ enum reason {
 	REASON_DENY_PORT = 4,
 	REASON_RATE = 5,
 	REASON_MALFORMED = 6,
-};
+} __attribute__((packed));
 
 enum event_type {
 	EVENT_FLOW = 1,
 	EVENT_DENY = 2,
 	EVENT_RATE = 3,
 	EVENT_MALFORMED = 4,
-};
+} __attribute__((packed));
 
 struct stats_key {
 	__u32 ifindex;
@@ -47,10 +48,10 @@ struct counter {
 struct event {
 	__u64 time_ns; /* CLOCK_MONOTONIC */
 	__u32 ifindex;
-	__u8 type;    /* enum event_type */
+	enum event_type type;
 	__u8 verdict; /* enum xdp_action */
-	__u8 reason;  /* enum reason */
-	__u8 proto;   /* IP protocol; PROTO_NONE_IP */
+	enum reason reason;
+	__u8 proto; /* IP protocol; PROTO_NONE_IP */
 	__be16 sport;
 	__be16 dport;     /* ICMP: type and code, one byte each, and sport is 0 */
 	__be16 eth_proto; /* after the VLAN tags */

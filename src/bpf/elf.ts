@@ -15,7 +15,8 @@ const SHT_NOBITS = 8;
 const SHT_SYMTAB = 2;
 const SHT_STRTAB = 3;
 const SHT_REL = 9;
-const MAX_SIZE = 64 << 20;
+/** Bytes of an object at most. */
+export const MAX_OBJECT = 64 << 20;
 
 /**
  * Reads a BPF object file (ELF64, little-endian, relocatable) and checks every offset, index and string in it.
@@ -27,7 +28,7 @@ export function readElf(bytes: Uint8Array, name: string): Section[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 4 || view.getUint32(0, false) !== 0x7f454c46) throw bad("is not an ELF file");
   if (bytes.length < 64) throw bad("is cut short");
-  if (bytes.length > MAX_SIZE) throw bad("is larger than 64 MiB");
+  if (bytes.length > MAX_OBJECT) throw bad("is larger than 64 MiB");
   if (bytes[4] !== 2 || bytes[5] !== 1) throw bad("is not a little-endian 64-bit object");
   if (view.getUint16(18, true) !== EM_BPF) {
     throw bad(`is an ELF file, but not for BPF (machine ${view.getUint16(18, true)})`);
@@ -46,7 +47,7 @@ export function readElf(bytes: Uint8Array, name: string): Section[] {
     const offset = Number(view.getBigUint64(at + 24, true));
     const size = Number(view.getBigUint64(at + 32, true));
     const inFile = type === 0 || type === SHT_NOBITS ? 0 : size;
-    if (offset > bytes.length || offset + inFile > bytes.length || size > MAX_SIZE)
+    if (offset > bytes.length || offset + inFile > bytes.length || size > MAX_OBJECT)
       throw bad("is cut short or damaged");
     sections.push({
       nameAt: view.getUint32(at, true),

@@ -17,7 +17,15 @@ export {
 export { ids, libbpf, type ObjectKind, possibleCpus, rawMap } from "./libbpf.js";
 export { XdpLink } from "./link.js";
 export { BpfMap } from "./map.js";
-export { BpfObject, type LoadOptions, type ObjectSpec, type ObjectTypes, readObjectSpec } from "./object.js";
+export {
+  type AnyObject,
+  BpfObject,
+  type LoadOptions,
+  type ObjectSpec,
+  type ObjectTypes,
+  readObjectSpec,
+} from "./object.js";
 export { BpfProgram, type TestRunner, type TestRunResult } from "./program.js";
+export { RecordStream } from "./records.js";
 export { type RecordHandler, RingBuffer } from "./ringbuf.js";
 export { summarise, type VerifierSummary } from "./verifier.js";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
-import { errno, lastErrno, Library, lazy, syscallError } from "../linux/index.js";
+import { errno, errnoText, lastErrno, Library, lazy, syscallError } from "../linux/index.js";
 
 /** libbpf, 1.1 (Debian 12) to 1.7. Functions bind at their first use; `has` probes for the newer ones. */
 export const libbpf = new Library("libbpf.so.1", "libbpf1");
@@ -25,7 +25,7 @@ export function fdById(kind: ObjectKind, id: number): number | undefined {
   const result = libbpf.func(`int bpf_${kind}_get_fd_by_id(uint32_t)`)(id) as number;
   if (result >= 0) return result;
   if (-result === errno.ENOENT) return undefined;
-  throw syscallError(`opening ${kind} ${id}`, -result);
+  throw syscallError(`opening ${kind} ${id}`, -result, undefined, "CAP_SYS_ADMIN");
 }
 
 /** All ids of a kind. */
@@ -36,7 +36,7 @@ export function* ids(kind: ObjectKind): Generator<number> {
     const result = next(id, out) as number;
     if (result < 0) {
       if (-result === errno.ENOENT) return;
-      throw syscallError(`listing ${kind}s`, -result);
+      throw syscallError(`listing all ${kind}s`, -result, undefined, "CAP_SYS_ADMIN");
     }
     yield out[0] ?? 0;
   }
@@ -102,7 +102,13 @@ let cpus: number | undefined;
 /** How many values a per-CPU map holds for each key. */
 export function possibleCpus(): number {
   cpus ??= libbpf.func("int libbpf_num_possible_cpus(void)")() as number;
-  if (cpus < 1) throw new XdpctlError("XDPCTL_E_INTERNAL", "the number of possible CPUs is unknown");
+  if (cpus < 1) {
+    const why = errnoText(-cpus);
+    cpus = undefined;
+    throw new XdpctlError("XDPCTL_E_SYSCALL", `reading /sys/devices/system/cpu/possible: ${why}`, {
+      remedy: "mount it: mount -t sysfs sysfs /sys",
+    });
+  }
   return cpus;
 }
 

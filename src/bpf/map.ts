@@ -9,6 +9,8 @@ const BPF_ANY = 0;
 const BPF_NOEXIST = 1;
 const BPF_EXIST = 2;
 const BATCH = 1024;
+/** Their keys are indices, and all of their entries are always there. */
+const ARRAYS: ReadonlySet<string> = new Set(["array", "percpu_array"]);
 
 const btfs = new Map<number, Btf | undefined>();
 
@@ -182,8 +184,29 @@ export class BpfMap<K = Value, V = Value> implements Disposable {
     if (this.#closed) throw new XdpctlError("XDPCTL_E_INTERNAL", `the map ${this.name} was used after it was closed`);
   }
 
+  /** What the kernel would only call invalid, or full. */
+  #checkKey(key: Uint8Array): void {
+    const { type, keySize, maxEntries } = this.info;
+    if (key.length !== keySize) {
+      throw new XdpctlError("XDPCTL_E_BAD_KEY", `a key of ${this.name} has ${keySize} bytes, not ${key.length}`);
+    }
+    if (type !== "lpm_trie" && !ARRAYS.has(type)) return;
+    const first = new DataView(key.buffer, key.byteOffset).getUint32(0, true);
+    const bits = 8 * (keySize - 4);
+    if (type === "lpm_trie" && first > bits) {
+      throw new XdpctlError("XDPCTL_E_BAD_KEY", `a prefix of ${this.name} has 0 to ${bits} bits, not ${first}`);
+    }
+    if (type !== "lpm_trie" && first >= maxEntries) {
+      const keys = maxEntries === 1 ? "the key 0 alone" : `the keys 0 to ${maxEntries - 1}`;
+      throw new XdpctlError("XDPCTL_E_BAD_KEY", `the ${type} ${this.name} has ${keys}, not ${first}`);
+    }
+  }
+
   #fail(what: string, number: number): XdpctlError {
     const message = `${what} ${this.name}: ${errnoText(number)}`;
+    if (number === errno.EPERM) {
+      return new XdpctlError("XDPCTL_E_PERMISSION", `${what} ${this.name} needs CAP_BPF (or root)`, { errno: number });
+    }
     if (number === errno.E2BIG || number === errno.ENOSPC) {
       return new XdpctlError(
         "XDPCTL_E_MAP_FULL",
@@ -198,7 +221,7 @@ export class BpfMap<K = Value, V = Value> implements Disposable {
     return new XdpctlError("XDPCTL_E_SYSCALL", message, { errno: number });
   }
 
-  /** The value of a key, or undefined. */
+  /** The value of a key, or undefined; in an LPM trie that of the longest prefix that covers the key. */
   get(key: K): V | undefined {
     const value = this.getBytes(this.encodeKey(key));
     return value === undefined ? undefined : this.decodeValue(value);
@@ -207,6 +230,7 @@ export class BpfMap<K = Value, V = Value> implements Disposable {
   /** The bytes of a value, or undefined. */
   getBytes(key: Uint8Array): Buffer | undefined {
     this.#assertOpen();
+    if (!ARRAYS.has(this.info.type)) this.#checkKey(key);
     const value = Buffer.alloc(this.#valueBytes);
     const result = rawMap.lookup(this.fd, key, value);
     if (result === 0) return value;
@@ -224,8 +248,10 @@ export class BpfMap<K = Value, V = Value> implements Disposable {
 
   setBytes(key: Uint8Array, value: Uint8Array, options: { only?: "create" | "replace" } = {}): void {
     this.#assertOpen();
-    if (key.length !== this.info.keySize || value.length !== this.#valueBytes) {
-      throw new XdpctlError("XDPCTL_E_BAD_KEY", `${this.name} takes ${this.info.keySize} + ${this.#valueBytes} bytes`);
+    this.#checkKey(key);
+    if (value.length !== this.#valueBytes) {
+      const has = `${this.#valueBytes} bytes, not ${value.length}`;
+      throw new XdpctlError("XDPCTL_E_BAD_VALUE", `a value of ${this.name} has ${has}`);
     }
     const flags = options.only === "create" ? BPF_NOEXIST : options.only === "replace" ? BPF_EXIST : BPF_ANY;
     const result = rawMap.update(this.fd, key, value, flags);
@@ -239,6 +265,16 @@ export class BpfMap<K = Value, V = Value> implements Disposable {
 
   deleteBytes(key: Uint8Array): boolean {
     this.#assertOpen();
+    this.#checkKey(key);
+    if (ARRAYS.has(this.info.type)) {
+      throw new XdpctlError(
+        "XDPCTL_E_NOT_SUPPORTED",
+        `entries of the ${this.info.type} ${this.name} can't be deleted`,
+        {
+          remedy: "write a zero instead",
+        },
+      );
+    }
     const result = rawMap.delete(this.fd, key);
     if (result === 0) return true;
     if (-result === errno.ENOENT) return false;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
-import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { XdpctlError } from "../errors/index.js";
-import { addressOf, dupFd, errno, errnoText, needCapabilities, type Pointer } from "../linux/index.js";
+import { addressOf, dupFd, errno, errnoText, needCapabilities, type Pointer, readBounded } from "../linux/index.js";
 import { Btf, Codecs, Misfit, type Value } from "./btf/index.js";
-import { type ElfSymbol, readElf, readSymbols, type Section } from "./elf.js";
+import { type ElfSymbol, MAX_OBJECT, readElf, readSymbols, type Section } from "./elf.js";
 import { MAP_TYPES } from "./info.js";
 import { libbpf, libbpfErrno } from "./libbpf.js";
 import { BpfMap } from "./map.js";
 import { capturePrint, silence } from "./print.js";
 import { probeObject } from "./probe.js";
 import { BpfProgram } from "./program.js";
+import { RecordStream, recordType } from "./records.js";
 import { summarise } from "./verifier.js";
 
 const OPEN_OPTS_SIZE = 80;
@@ -78,11 +78,12 @@ export function readObjectSpec(source: string | Uint8Array, name?: string): Obje
 
 function readObjectFile(path: string): Uint8Array {
   try {
-    return readFileSync(path);
+    return readBounded(path, MAX_OBJECT);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code ?? "EIO";
-    if (code === "ENOENT") throw new XdpctlError("XDPCTL_E_NO_OBJECT", `there is no file ${path}`, { cause });
-    throw new XdpctlError("XDPCTL_E_NO_OBJECT", `${path} can't be read (${code})`, { cause });
+    const shown = path.replaceAll("\n", "\\n");
+    if (code === "ENOENT") throw new XdpctlError("XDPCTL_E_NO_OBJECT", `there is no file ${shown}`, { cause });
+    throw new XdpctlError("XDPCTL_E_NO_OBJECT", `${shown} can't be read (${code})`, { cause });
   }
 }
 
@@ -99,13 +100,28 @@ export interface LoadOptions {
   trusted?: boolean;
   /** Keeps the verifier's log even when all goes well: `object.log`. */
   log?: boolean;
+  /**
+   * The struct that a ring buffer's records are, by the map's name. By default the one that is called like the map, or
+   * like one of it: `struct event` for `events`.
+   */
+  records?: Record<string, string>;
+  /** Records of each ring buffer that may wait for their reader; 65,536 by default. */
+  recordQueue?: number;
 }
 
-/** What a program's generated types name: its programs, maps and variables. */
+/** What a program's generated types name: its programs, its maps, and the records of its ring buffers. */
 export interface ObjectTypes {
   programs: Record<string, BpfProgram>;
   maps: Record<string, BpfMap>;
+  events?: Record<string, unknown>;
 }
+
+/** An object of which nothing is known at compile time. */
+export interface AnyObject extends ObjectTypes {
+  events: Record<string, Value>;
+}
+
+type EventsOf<T extends ObjectTypes> = NonNullable<T["events"]>;
 
 /**
  * A loaded object: its programs and maps live until `close`, and longer where a link, a pin or another process holds them.
@@ -113,22 +129,28 @@ export interface ObjectTypes {
  * Untrusted files are validated first and then opened in a child process, because libbpf 1.1 crashes on damaged ones.
  * Minimum kernel: 5.8 for ring buffers, 5.9 for links.
  */
-export class BpfObject<T extends ObjectTypes = ObjectTypes> implements Disposable, AsyncDisposable {
+export class BpfObject<T extends ObjectTypes = AnyObject> implements Disposable, AsyncDisposable {
   readonly spec: ObjectSpec;
   readonly programs: T["programs"];
   readonly maps: T["maps"];
+  /** The ring buffers, each to be read by `for await`: `for await (const event of object.events.events)`. */
+  readonly events: { readonly [N in keyof EventsOf<T>]: RecordStream<EventsOf<T>[N]> };
   /** The verifier's log, where it was asked for. */
   readonly log: string | undefined;
+  readonly #streams: Record<string, RecordStream>;
 
   private constructor(
     spec: ObjectSpec,
     programs: Record<string, BpfProgram>,
     maps: Record<string, BpfMap>,
+    events: Record<string, RecordStream>,
     log: string | undefined,
   ) {
     this.spec = spec;
     this.programs = programs as T["programs"];
     this.maps = maps as T["maps"];
+    this.#streams = events;
+    this.events = events as unknown as this["events"];
     this.log = log;
   }
 
@@ -138,7 +160,7 @@ export class BpfObject<T extends ObjectTypes = ObjectTypes> implements Disposabl
    * Throws XDPCTL_E_NO_OBJECT, XDPCTL_E_BAD_OBJECT, XDPCTL_E_VERIFIER (with a one-line summary and the whole log in
    * `log`), XDPCTL_E_LOAD, XDPCTL_E_LAYOUT, XDPCTL_E_PERMISSION.
    */
-  static async load<T extends ObjectTypes = ObjectTypes>(
+  static async load<T extends ObjectTypes = AnyObject>(
     source: string | Uint8Array | ObjectSpec,
     options: LoadOptions = {},
   ): Promise<BpfObject<T>> {
@@ -149,18 +171,19 @@ export class BpfObject<T extends ObjectTypes = ObjectTypes> implements Disposabl
   }
 
   /** Loads a spec that is known to be safe to open in this process. */
-  static loadSpec<T extends ObjectTypes = ObjectTypes>(spec: ObjectSpec, options: LoadOptions = {}): BpfObject<T> {
+  static loadSpec<T extends ObjectTypes = AnyObject>(spec: ObjectSpec, options: LoadOptions = {}): BpfObject<T> {
     if (spec.programs.length === 0) {
       throw new XdpctlError("XDPCTL_E_BAD_OBJECT", `${spec.name} holds no BPF program`);
     }
     silence();
-    if (options.log === true) return attempt<T>(spec, options, Buffer.alloc(LOG_SIZE));
-    try {
-      return attempt<T>(spec, options, undefined);
-    } catch (error) {
-      if (!XdpctlError.is(error, "XDPCTL_E_LOAD")) throw error;
+    if (options.log !== true) {
+      try {
+        return attempt<T>(spec, options, undefined);
+      } catch (error) {
+        if (!XdpctlError.is(error, "XDPCTL_E_LOAD")) throw error;
+      }
     }
-    // Only a load that fails pays for the log.
+    // Only a load that fails, or whose log is wanted, pays for it.
     const { result, lines } = capturePrint(() => {
       try {
         return { object: attempt<T>(spec, options, Buffer.alloc(LOG_SIZE)) };
@@ -179,12 +202,15 @@ export class BpfObject<T extends ObjectTypes = ObjectTypes> implements Disposabl
     spec: ObjectSpec,
     programs: Record<string, BpfProgram>,
     maps: Record<string, BpfMap>,
+    events: Record<string, RecordStream>,
     log: string | undefined,
   ): BpfObject<T> {
-    return new BpfObject<T>(spec, programs, maps, log);
+    return new BpfObject<T>(spec, programs, maps, events, log);
   }
 
+  /** Lets go of all; who reads a ring buffer is told that it ended. */
   close(): void {
+    for (const stream of Object.values(this.#streams)) stream.close();
     for (const program of Object.values(this.programs)) program.close();
     for (const map of Object.values(this.maps)) map.close();
   }
@@ -236,13 +262,25 @@ function attempt<T extends ObjectTypes>(spec: ObjectSpec, options: LoadOptions, 
       const name = fn.programName(program);
       if (fd >= 0) programs[name] = BpfProgram.fromFd(dupFd(fd), { name, owned: true });
     }
-    return BpfObject.make<T>(spec, programs, maps, text);
+    return BpfObject.make<T>(spec, programs, maps, streams(spec, maps, options), text);
   } catch (error) {
     for (const held of [...Object.values(programs), ...Object.values(maps)]) held.close();
     throw error;
   } finally {
     fn.close(object);
   }
+}
+
+function streams(spec: ObjectSpec, maps: Record<string, BpfMap>, options: LoadOptions): Record<string, RecordStream> {
+  const { records = {}, recordQueue } = options;
+  for (const name of Object.keys(records)) {
+    if (maps[name]?.info.type === "ringbuf") continue;
+    throw new XdpctlError("XDPCTL_E_NO_MAP", `${spec.name} has no ring buffer ${name}`);
+  }
+  const rings = Object.entries(maps).filter(([, map]) => map.info.type === "ringbuf");
+  return Object.fromEntries(
+    rings.map(([name, map]) => [name, new RecordStream(map, recordType(spec.btf, name, records[name]), recordQueue)]),
+  );
 }
 
 /** libbpf calls the data sections `guard.rodata`; here they are `.rodata`. */
@@ -349,12 +387,7 @@ function explain(error: XdpctlError, printed: readonly string[]): XdpctlError {
   const reason = said.find((line) =>
     /missing BPF prog type|failed to find|can't|unknown|not found|doesn't|invalid|failed/i.test(line),
   );
-  const code =
-    number === errno.EPERM
-      ? "XDPCTL_E_PERMISSION"
-      : number === errno.ENOENT || number === errno.EINVAL
-        ? "XDPCTL_E_LOAD"
-        : "XDPCTL_E_LOAD";
+  const code = number === errno.EPERM ? "XDPCTL_E_PERMISSION" : "XDPCTL_E_LOAD";
   return new XdpctlError(code, error.message, {
     errno: number,
     ...(reason === undefined ? {} : { kernel: reason, lines: [reason] }),
