@@ -25,8 +25,9 @@ export function failureLines(error: XdpctlError, columns?: number): string[] {
   const right = Math.min(columns ?? 0, 100);
   const lines = [head.padEnd(Math.max(head.length + 2, right - error.code.length)) + error.code];
   for (const line of [...more, ...error.lines.flatMap((l) => l.split("\n")).map(visible)]) lines.push(`  ${line}`);
-  if (error.kernel !== undefined && !error.message.includes(error.kernel)) {
-    lines.push(`  kernel: ${visible(error.kernel)}`);
+  const { kernel } = error;
+  if (kernel !== undefined && ![error.message, ...error.lines].some((line) => line.includes(kernel))) {
+    lines.push(`  kernel: ${visible(kernel)}`);
   }
   const hint = hintOf(error);
   if (hint !== undefined)

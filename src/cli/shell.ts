@@ -45,6 +45,7 @@ export class ShellContext implements Context {
   #client: RpcClient | undefined;
   #backend: Promise<Backend> | undefined;
   #output: Output | undefined;
+  #lastError: string | undefined;
 
   /** Asking for it takes the signals over: only commands that go on do. */
   get signal(): AbortSignal {
@@ -71,8 +72,16 @@ export class ShellContext implements Context {
 
   async loop(): Promise<Loop> {
     const { Loop } = await import("../loop/index.js");
-    this.#loop ??= new Loop();
+    // A handler that fails is told of, once, and does not take a controller with it.
+    this.#loop ??= new Loop({ onError: (error) => this.#told(error) });
     return this.#loop;
+  }
+
+  #told(error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    if (text === this.#lastError) return;
+    this.#lastError = text;
+    this.terminal.failure(error);
   }
 
   async live(): Promise<Live> {

@@ -2,6 +2,7 @@
 import type { RingBuffer } from "../bpf/index.js";
 import { XdpctlError } from "../errors/index.js";
 import type { LinkEvent, LostEvent, XdpEvent } from "../events/index.js";
+import { needCapabilities } from "../linux/index.js";
 import type { Loop, LoopHandle } from "../loop/index.js";
 import { type LinkMonitor, monitorLinks } from "../netlink/index.js";
 import {
@@ -74,8 +75,10 @@ export class Controller implements Backend, AsyncDisposable {
     this.#follow();
   }
 
-  /** Takes the namespace's control socket. Throws XDPCTL_E_CONTROLLER_RUNS. */
+  /** Takes the namespace's control socket. Throws XDPCTL_E_CONTROLLER_RUNS, XDPCTL_E_PERMISSION. */
   static async start(options: ControllerOptions): Promise<Controller> {
+    // Whoever holds the socket speaks for the whole namespace, and must be able to.
+    needCapabilities("controlling a network namespace", "CAP_BPF", "CAP_NET_ADMIN");
     let controller: Controller | undefined;
     // The socket is the lock: nothing is opened before it is ours.
     const server = await RpcServer.listen(undefined, {
@@ -125,7 +128,10 @@ export class Controller implements Backend, AsyncDisposable {
           this.#publishXdp("gone", held);
         }
         this.#names.delete(event.ifindex);
-      } else this.#names.set(event.ifindex, event.interface);
+      } else {
+        this.#names.set(event.ifindex, event.interface);
+        if (this.#attachments.rename(event.ifindex, event.interface)) this.#policies.follow();
+      }
       this.#policies.send(event);
     }
     this.#hub.publish(event);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
+import { needCapabilities } from "../linux/index.js";
 import type { Backend, Method, Methods } from "../rpc/index.js";
 import { Attachments } from "../xdp/index.js";
 import { isShared, loadWith, sharedMethods, unloadWith } from "./service.js";
@@ -14,16 +15,25 @@ export function directBackend(): Backend {
   };
 }
 
-function noController(what: string): XdpctlError {
-  return new XdpctlError(
-    "XDPCTL_E_NO_CONTROLLER",
-    `no controller runs in this network namespace, and ${what} needs one`,
+function noController(method: string): XdpctlError {
+  const what = method.startsWith("policy.") ? "policies need" : method === "lua" ? "Lua needs" : `\`${method}\` needs`;
+  return new XdpctlError("XDPCTL_E_NO_CONTROLLER", `no controller runs in this network namespace, and ${what} one`);
+}
+
+function needSight(method: Method): never {
+  const what = method === "load" ? "loading a program" : "reaching what is attached";
+  needCapabilities(what, "CAP_BPF", "CAP_NET_ADMIN");
+  throw new XdpctlError(
+    "XDPCTL_E_PERMISSION",
+    `${what} needs CAP_DAC_OVERRIDE (or root): the BPF file system is closed`,
   );
 }
 
 async function answer(method: Method, params: unknown): Promise<unknown> {
   const attachments = Attachments.open();
   try {
+    // An ordinary user may ask for the status; all else would tell him that nothing is there.
+    if (method !== "status" && !attachments.seesOurs) needSight(method);
     if (isShared(method)) return sharedMethods[method](attachments, params as never);
     switch (method) {
       case "load": {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { didYouMean, XdpctlError } from "../errors/index.js";
 import type { LinkEvent, PolicyEvent, XdpctlEvent, XdpEvent } from "../events/index.js";
-import { Interactive, ownerName, Policy, type PolicyMap, removeOwned } from "../policy/index.js";
+import { readBounded } from "../linux/index.js";
+import { Interactive, MAX_SOURCE, ownerName, Policy, type PolicyMap, removeOwned } from "../policy/index.js";
 import type { Methods } from "../rpc/index.js";
 import type { Attachments } from "../xdp/index.js";
 
@@ -186,7 +186,7 @@ function nameOf(params: Methods["policy.load"]["params"]): string {
 
 function readSource(file: string): string {
   try {
-    return readFileSync(file, "utf8");
+    return readBounded(file, MAX_SOURCE).toString();
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code ?? "EIO";
     throw new XdpctlError("XDPCTL_E_NO_FILE", `reading the policy ${file}: ${code}`, { cause });

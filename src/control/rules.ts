@@ -102,7 +102,9 @@ export function addRule(attachments: Attachments, spec: RuleSpec): Rule {
   for (const instance of instances) {
     const map = mapOf(instance, place.map);
     const old = map.get(place.key) as Entry | undefined;
-    map.set(place.key, { expiresNs, hits: old?.hits ?? 0n, owner, prefixLen: place.prefixLen, ...extra });
+    // A trie answers with the longest prefix that covers the key: another rule's hits are not this one's.
+    const hits = old?.prefixLen === place.prefixLen ? (old.hits ?? 0n) : 0n;
+    map.set(place.key, { expiresNs, hits, owner, prefixLen: place.prefixLen, ...extra });
   }
   const added = listRules(attachments, spec.interface).find((rule) => sameRule(rule, spec, place));
   if (added === undefined) throw new XdpctlError("XDPCTL_E_INTERNAL", "the rule was written but is not there");

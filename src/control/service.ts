@@ -72,6 +72,8 @@ export function unloadWith(attachments: Attachments, params: Methods["unload"]["
         .links()
         .filter((link) => link.xdp.mode !== "none" && (params.force || attachments.get(link.index) !== undefined))
         .map((link) => link.name)
-    : params.interfaces;
+    : [...new Set(params.interfaces)];
+  // All of them or none.
+  for (const name of names) attachments.unloadable(name, params.force);
   return { detached: names.map((name) => attachments.unload(name, params.force)) };
 }

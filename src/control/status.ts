@@ -67,7 +67,7 @@ function one(
     mode: mode === "none" ? null : mode,
     id,
     since: program?.info === undefined ? null : bootTimeToDate(program.info.loadedAt).toISOString(),
-    owner: attached ? (ours ? "xdpctl" : "other") : null,
+    owner: !attached ? null : ours ? "xdpctl" : attachments.seesOurs ? "other" : "unknown",
     pinned: ours && held.pinned,
     policies: ours ? (extra.policies?.(link.index) ?? []) : [],
     counters: ours && counts !== undefined ? counters(link.index, counts, extra.rates) : null,

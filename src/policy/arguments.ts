@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { XdpctlError } from "../errors/index.js";
+import { readBounded } from "../linux/index.js";
 import type { ScriptArguments } from "./messages.js";
 
 const MAX_FILE = 16 << 20;
@@ -10,13 +10,11 @@ function lines(path: string, cwd: string): string[] {
   const full = resolve(cwd, path);
   let bytes: Buffer;
   try {
-    bytes = readFileSync(full);
+    bytes = readBounded(full, MAX_FILE);
   } catch (cause) {
     const reason = (cause as NodeJS.ErrnoException).code ?? "unreadable";
     throw new XdpctlError("XDPCTL_E_NO_FILE", `reading ${full}, an argument of the policy: ${reason}`, { cause });
   }
-  if (bytes.length > MAX_FILE)
-    throw new XdpctlError("XDPCTL_E_USAGE", `${full} has ${bytes.length} bytes: a policy takes up to ${MAX_FILE}`);
   const all = bytes.toString().split(/\r?\n/);
   if (all.at(-1) === "") all.pop();
   return all;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { didYouMean, XdpctlError } from "../errors/index.js";
+import { readBounded } from "../linux/index.js";
 import { DEFAULT_LIMITS, MAX_SOURCE, type ScriptUse } from "./messages.js";
 import { Shared } from "./shared.js";
 import { failureError, PolicyThread } from "./thread.js";
@@ -34,7 +34,7 @@ const MORE = ["load", "unload", "now", "print", "state", "args", "pairs", "ipair
 /** The text of a file. Throws XDPCTL_E_NO_FILE. */
 function read(file: string): string {
   try {
-    return readFileSync(file, "utf8");
+    return readBounded(file, MAX_SOURCE, { wait: true }).toString();
   } catch (cause) {
     const reason = (cause as NodeJS.ErrnoException).code ?? "unreadable";
     throw new XdpctlError("XDPCTL_E_NO_FILE", `reading the policy ${file}: ${reason}`, { cause });

@@ -91,6 +91,8 @@ export class Policy implements AsyncDisposable {
   #bye: (() => void) | undefined;
   #again: NodeJS.Timeout | undefined;
   #unloaded = false;
+  /** A script that never ran did not load: there is nothing to go back to. */
+  #refused = false;
 
   private constructor(options: PolicyOptions) {
     this.#options = options;
@@ -129,6 +131,7 @@ export class Policy implements AsyncDisposable {
   }
 
   #start(): void {
+    this.#refused = false;
     this.#thread = new PolicyThread({
       start: {
         kind: "policy",
@@ -205,6 +208,8 @@ export class Policy implements AsyncDisposable {
       waiting?.resolve();
     } else if (waiting !== undefined) {
       if (hooks.length === 0) this.#fatal ??= error;
+      // The worker's end may be told before whoever waits hears of this.
+      this.#refused = !this.#restarts.running;
       waiting.reject(error);
     } else this.#fatal = error;
   }
@@ -229,7 +234,8 @@ export class Policy implements AsyncDisposable {
     this.#thread = undefined;
     this.#maps.confirm();
     this.#bye?.();
-    if (this.#unloaded || error === undefined) return;
+    if (this.#refused) this.#state = "failed";
+    if (this.#unloaded || this.#refused || error === undefined) return;
     this.#lastError = error.message;
     const waiting = this.#waiting;
     this.#waiting = undefined;

@@ -48,7 +48,8 @@ export interface InterfaceStatus {
   id: number | null;
   /** ISO 8601: when the program was loaded. */
   since: string | null;
-  owner: "xdpctl" | "other" | null;
+  /** `unknown`: only root can tell whose it is. */
+  owner: "xdpctl" | "other" | "unknown" | null;
   pinned: boolean;
   policies: string[];
   /** Per verdict, lower case; null where the program is not ours. */

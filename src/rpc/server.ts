@@ -119,7 +119,9 @@ export class RpcServer {
       return;
     }
     if (!(this.#options.authorize ?? rootOrSelf)(peer)) {
-      const error = new XdpctlError("XDPCTL_E_PERMISSION", `the controller refuses uid ${peer.uid}`);
+      const error = new XdpctlError("XDPCTL_E_PERMISSION", `the controller refuses uid ${peer.uid}`, {
+        remedy: "run it as root, or as the user who runs the controller",
+      });
       socket.on("error", () => socket.destroy());
       socket.end(`${JSON.stringify({ id: 0, error })}\n`);
       socket.resume();

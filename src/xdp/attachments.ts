@@ -9,6 +9,9 @@ import { checkLayout } from "./layout.js";
 import { Pins } from "./pins.js";
 import { type ResolvedProgram, resolveProgram } from "./resolve.js";
 
+/** Mapped twice in a row, a larger one would not fit into what the kernel maps (2^31 bytes). */
+const MAX_RING = 2 ** 30;
+
 export interface LoadRequest {
   program: string;
   section?: string;
@@ -93,6 +96,11 @@ export class Attachments implements Disposable {
     }
   }
 
+  /** False for a process that can't tell what is ours: it may not look into the BPF file system. */
+  get seesOurs(): boolean {
+    return this.#pins.visible;
+  }
+
   get all(): Attachment[] {
     return [...this.#held.values()];
   }
@@ -121,7 +129,7 @@ export class Attachments implements Disposable {
     );
     throw new XdpctlError(
       "XDPCTL_E_NO_INTERFACE",
-      `there is no interface ${JSON.stringify(name).slice(1, -1)} in this namespace${hint}`,
+      `there is no interface ${name === "" ? '""' : JSON.stringify(name).slice(1, -1)} in this namespace${hint}`,
     );
   }
 
@@ -178,8 +186,10 @@ export class Attachments implements Disposable {
   async #loadObject(resolved: ResolvedProgram, request: LoadRequest, targets: readonly Link[]): Promise<BpfObject> {
     const reuse = this.#reusable(resolved, targets);
     const ring = request.ringSize;
-    if (ring !== undefined && (ring < 4096 || (ring & (ring - 1)) !== 0)) {
-      throw new XdpctlError("XDPCTL_E_USAGE", `a ring of ${ring} bytes: the size is a power of two of at least 4096`);
+    if (ring !== undefined && !(ring >= 4096 && ring <= MAX_RING && Number.isInteger(Math.log2(ring)))) {
+      throw new XdpctlError("XDPCTL_E_USAGE", `a ring of ${ring} bytes: the size is a power of two, 4096 to 1 GiB`, {
+        remedy: "write --ring-size 4M",
+      });
     }
     return await BpfObject.load(resolved.spec, {
       trusted: resolved.trusted,
@@ -275,23 +285,38 @@ export class Attachments implements Disposable {
     attachment.instance.release();
   }
 
-  /** Takes off whatever is there; what is not ours only with `force`. Throws XDPCTL_E_NOT_ATTACHED, XDPCTL_E_OCCUPIED. */
-  unload(name: string, force: boolean): { interface: string; program: string; id: number } {
+  /** The link whose program `unload` would take off. Throws what `unload` throws, and changes nothing. */
+  unloadable(name: string, force: boolean): Link {
     const link = this.link(name);
-    const held = this.#held.get(link.index);
-    if (held !== undefined) {
-      const gone = { interface: link.name, program: held.instance.name, id: held.instance.id };
-      this.detach(held);
-      return gone;
-    }
+    if (this.#held.has(link.index)) return link;
     if (link.xdp.mode === "none") throw new XdpctlError("XDPCTL_E_NOT_ATTACHED", `${name} has no program`);
     if (!force)
       throw new XdpctlError("XDPCTL_E_OCCUPIED", `${name} has a program that is not ours (id ${link.xdp.progId})`, {
         remedy: "`--force` detaches it",
       });
     needCapabilities("detaching a program", "CAP_NET_ADMIN");
+    return link;
+  }
+
+  /** Takes off whatever is there; what is not ours only with `force`. Throws XDPCTL_E_NOT_ATTACHED, XDPCTL_E_OCCUPIED. */
+  unload(name: string, force: boolean): { interface: string; program: string; id: number } {
+    const link = this.unloadable(name, force);
+    const held = this.#held.get(link.index);
+    if (held !== undefined) {
+      const gone = { interface: link.name, program: held.instance.name, id: held.instance.id };
+      this.detach(held);
+      return gone;
+    }
     detachForeign(this.#route, link);
     return { interface: link.name, program: "?", id: link.xdp.progId };
+  }
+
+  /** Takes an interface's present name; whether something of ours is on it and it had another one. */
+  rename(ifindex: number, name: string): boolean {
+    const held = this.#held.get(ifindex);
+    if (held === undefined || held.interface === name) return false;
+    this.#held.set(ifindex, { ...held, interface: name });
+    return true;
   }
 
   /** Drops what belonged to an interface that is gone; undefined where nothing did. */

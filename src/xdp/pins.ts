@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, unlinkSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { BpfMap, BpfProgram, ensureBpffs, findBpffs, XdpLink } from "../bpf/index.js";
 import { namespaceInode } from "../linux/index.js";
@@ -28,8 +28,17 @@ export class Pins {
     return bpffs === undefined ? undefined : join(bpffs, "xdpctl", String(this.inode));
   }
 
+  /** False for a process that may not look into the BPF file system: to it, everything seems to be someone else's. */
+  get visible(): boolean {
+    const bpffs = findBpffs();
+    if (bpffs === undefined) return true;
+    const closed = [bpffs, join(bpffs, "xdpctl")].find((directory) => !mayLookInto(directory));
+    return closed === undefined;
+  }
+
   /** Opens what is pinned for each interface; what no longer holds anything is removed. */
   open(): Pinned[] {
+    if (!this.visible) return [];
     const root = this.#root();
     if (root === undefined || !existsSync(root)) return [];
     const found: Pinned[] = [];
@@ -101,6 +110,15 @@ export class Pins {
         return;
       }
     }
+  }
+}
+
+function mayLookInto(directory: string): boolean {
+  try {
+    accessSync(directory, constants.R_OK | constants.X_OK);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT";
   }
 }
 

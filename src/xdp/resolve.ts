@@ -20,7 +20,7 @@ export function resolveProgram(program: string, section?: string): ResolvedProgr
   const builtin = isBuiltin(program);
   if (!builtin && !program.includes("/") && !program.endsWith(".o")) {
     const hint = didYouMean(program, BUILTIN_PROGRAMS);
-    throw new XdpctlError("XDPCTL_E_NO_OBJECT", `there is no program ${program}${hint}`);
+    throw new XdpctlError("XDPCTL_E_NO_OBJECT", `there is no program ${program === "" ? '""' : program}${hint}`);
   }
   const spec = readObjectSpec(
     builtin ? builtinPath(program) : program,

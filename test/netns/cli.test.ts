@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { XdpctlEvent } from "../../src/events/index.js";
 import type { ControllerInfo, InterfaceStatus, MapEntry, Rule } from "../../src/rpc/index.js";
+import { compileBpf, UNCHECKED } from "../fixtures/compile.js";
 import { hasTool, needs } from "../fixtures/needs.js";
 import { TestPair } from "../fixtures/netns.js";
 import { Running, XDPCTL, xdpctl, xdpctlJson } from "../fixtures/xdpctl.js";
@@ -119,6 +120,15 @@ describe("load, status, unload", () => {
     expect(eth0().program).toBeNull();
   });
 
+  it("takes programs off all the interfaces that it is told, or off none", () => {
+    pair.left.must("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1");
+    expect(cli("load", "drop", "eth0", "v0")).toMatchObject({ status: 0 });
+    expect(cli("unload", "eth0", "v0", "nope")).toMatchObject({ status: 5, stdout: "" });
+    expect(cli("unload", "eth0", "v1")).toMatchObject({ status: 5, stdout: "" });
+    expect(eth0().program).toBe("drop");
+    expect(cli("unload", "eth0", "v0", "eth0").stdout.trim().split("\n")).toHaveLength(2);
+  });
+
   it("never replaces someone else's program unless it is forced to", () => {
     pair.left.must("ip", "link", "set", "dev", "eth0", "xdpdrv", "obj", "build/bpf/pass.bpf.o", "sec", "xdp.frags");
     expect(eth0()).toMatchObject({ owner: "other", counters: null });
@@ -142,6 +152,92 @@ describe("load, status, unload", () => {
   });
 });
 
+describe("an ordinary user", () => {
+  const nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"];
+  const asNobody = (...args: string[]) => pair.left.exec([...nobody, ...XDPCTL, ...args]);
+
+  beforeEach((context) => {
+    needs(context, hasTool("setpriv"), "setpriv");
+    const readable = pair.left.exec([...nobody, "test", "-r", XDPCTL[1]]).status === 0;
+    needs(context, readable, "a source tree that nobody may read");
+    expect(cli("load", "guard", "eth0")).toMatchObject({ status: 0 });
+  });
+
+  it.each([
+    ["load", "drop", "eth0"],
+    ["unload", "eth0"],
+    ["unload", "--all"],
+    ["deny", "192.0.2.1"],
+    ["rules"],
+    ["map", "ls"],
+    ["map", "ls", "--all"],
+    ["map", "dump", "flows"],
+    ["run", "guard", "eth0"],
+    ["repl"],
+    ["lab", "deploy", "labs/xdp.lab.yml"],
+  ])("is told which capabilities it takes, in one line, and not that nothing is there: %s %s", (...args) => {
+    const { status, stdout, stderr } = asNobody(...args.filter((word) => word !== undefined));
+    expect({ status, stdout }).toEqual({ status: 3, stdout: "" });
+    expect(stderr).toMatch(/^error: .*CAP_\w+ and CAP_NET_ADMIN \(or root\).*XDPCTL_E_PERMISSION\n$/);
+    expect(eth0().program).toBe("guard");
+  });
+
+  it("sees that a program is there, and is not told whose", () => {
+    const { status, stdout, stderr } = asNobody("status", "eth0");
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^eth0 +\? +native +\d+ .*\?$/m);
+    expect(stderr).toMatch(/CAP_BPF/);
+    const json = JSON.parse(asNobody("status", "eth0", "--json").stdout) as Status;
+    expect(json.interfaces[0]).toMatchObject({ program: "?", owner: "unknown", counters: null });
+  });
+
+  it("is refused by a controller", async () => {
+    const run = start("run", "pass", "eth0");
+    await run.sees(/eth0 +pass/);
+    const { status, stdout, stderr } = asNobody("status");
+    expect({ status, stdout }).toEqual({ status: 3, stdout: "" });
+    expect(stderr).toContain("XDPCTL_E_PERMISSION");
+  });
+});
+
+describe("a machine without a BPF file system", () => {
+  it("keeps nothing attached that can't be pinned, and says so", () => {
+    // /sys that can't be written, and no other place to look: process 1 is in here, too.
+    const script = `
+      mount -t tmpfs tmpfs /mnt && mkdir /mnt/kernel /mnt/devices
+      mount --bind /sys/kernel /mnt/kernel && mount --bind /sys/devices /mnt/devices
+      umount -l /sys/fs/bpf; mount --rbind /mnt /sys && mount -o remount,ro,bind /sys
+      "$@"; echo "status $?"`;
+    const isolated = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", script, "sh"];
+    const { stdout, stderr } = pair.left.exec([...isolated, ...XDPCTL, "load", "drop", "eth0"]);
+    expect(stdout).toBe("status 4\n");
+    expect(stderr).toMatch(/^error: there is no BPF file system to pin in.*XDPCTL_E_BPFFS\n {2}hint: mount it/);
+    expect(eth0().program).toBeNull();
+  });
+});
+
+describe("the verifier's log", () => {
+  it("comes with the verifier's error, in a file or as JSON", () => {
+    const object = join(folder, "filter.bpf.o");
+    writeFileSync(object, compileBpf(UNCHECKED));
+    const refused = cli("load", object, "eth0", "--verifier-log", "-");
+    expect(refused).toMatchObject({ status: 4, stdout: expect.stringMatching(/processed \d+ insns/) });
+    expect(refused.stderr).toMatch(/refused `filter` in filter\.bpf\.o {2}XDPCTL_E_VERIFIER\n {2}filter\.bpf\.c:\d+/);
+    const log = join(folder, "log");
+    expect(cli("load", object, "eth0", "--verifier-log", log).stderr).toContain(`whole log: ${log}`);
+    expect(readFileSync(log, "utf8")).toBe(refused.stdout);
+    const loaded = cli("load", "drop", "eth0", "--verifier-log", "-", "--json");
+    expect(JSON.parse(loaded.stdout)).toMatchObject({ attachments: [{}], log: expect.stringContaining("processed") });
+  });
+
+  it("that can't be written keeps the program from being loaded", () => {
+    const failed = cli("load", "drop", "eth0", "--verifier-log", join(folder, "none/log"));
+    expect(failed).toMatchObject({ status: 5, stdout: "" });
+    expect(failed.stderr).toContain("XDPCTL_E_NO_FILE");
+    expect(eth0().program).toBeNull();
+  });
+});
+
 describe("rules and maps", () => {
   beforeEach(() => {
     expect(cli("load", "guard", "eth0")).toMatchObject({ status: 0 });
@@ -161,6 +257,85 @@ describe("rules and maps", () => {
     expect(cli("deny", "--delete", "10.77.1.0/24").stdout).toBe("1 rule deleted\n");
     expect(pinged()).toBe(true);
     expect(xdpctlJson(pair.left, ["rules"])).toEqual({ rules: [] });
+  });
+
+  it("counts a rule's own hits, not those of a shorter prefix", () => {
+    cli("deny", "10.77.0.0/16");
+    expect(pinged()).toBe(false);
+    cli("deny", pair.rightAddress);
+    const hits = () =>
+      Object.fromEntries(xdpctlJson<{ rules: Rule[] }>(pair.left, ["rules"]).rules.map((r) => [r.address, r.hits]));
+    expect(hits()).toEqual({ "10.77.0.0/16": 1, [pair.rightAddress]: 0 });
+    expect(pinged()).toBe(false);
+    // The same rule again, with an end: it keeps its count.
+    cli("deny", pair.rightAddress, "--for", "10m");
+    expect(hits()).toEqual({ "10.77.0.0/16": 1, [pair.rightAddress]: 1 });
+  });
+
+  it.each([
+    [["map", "set", "lost", "5", "1"], 2, /has the key 0 alone, not 5 {2}XDPCTL_E_BAD_KEY/],
+    [["map", "get", "lost", "5"], 5, /XDPCTL_E_NO_KEY/],
+    [["map", "delete", "lost", "0"], 4, /can't be deleted {2}XDPCTL_E_NOT_SUPPORTED/],
+    [["map", "set", "deny_v4", "addr=1.2.3.4,prefixLen=33", "hits=0"], 2, /0 to 32 bits, not 33 {2}XDPCTL_E_BAD_KEY/],
+    [["map", "get", "deny_v4", "addr=1.2.3.4"], 2, /needs prefixLen.*XDPCTL_E_BAD_KEY/],
+    [["map", "set", "deny_v4", "addr=1.2.3.4,prefixLen=8", "owner=longer-than-it-may"], 2, /XDPCTL_E_BAD_VALUE/],
+    [
+      ["map", "set", "allow_port", "port=70000,proto=6", "hits=0"],
+      2,
+      /port: .* 0 to 65535, not 70000 {2}XDPCTL_E_BAD_KEY/,
+    ],
+    [["map", "dump", "events"], 4, /no entries to list {2}XDPCTL_E_NOT_SUPPORTED/],
+    [["load", "guard", "eth0", "--ring-size", "5000"], 2, /a power of two, 4096 to 1 GiB {2}XDPCTL_E_USAGE/],
+    [["load", "guard", "eth0", "--ring-size", "8G"], 2, /a power of two, 4096 to 1 GiB {2}XDPCTL_E_USAGE/],
+    [["allow", "192.0.2.1", "--interface", "eth9"], 5, /no interface eth9.*did you mean eth0/],
+  ])("refuses %j", (args, status, text) => {
+    const ended = cli(...args);
+    expect(ended).toMatchObject({ status, stdout: "" });
+    expect(ended.stderr).toMatch(text);
+  });
+
+  it("says when a map is full, and what it holds stays", () => {
+    const file = join(folder, "full.bpf.o");
+    writeFileSync(
+      file,
+      compileBpf(`
+        struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 2); __type(key, __u32); __type(value, __u32); } m SEC(".maps");
+        SEC("xdp") int filter(struct xdp_md *c) { __u32 k = 0; bpf_map_lookup_elem(&m, &k); return XDP_PASS; }`),
+    );
+    expect(cli("load", file, "eth0")).toMatchObject({ status: 0 });
+    for (const key of ["1", "2"]) expect(cli("map", "set", "m", key, "7")).toMatchObject({ status: 0 });
+    const full = cli("map", "set", "m", "3", "7");
+    expect(full).toMatchObject({ status: 8, stdout: "" });
+    expect(full.stderr).toMatch(/the map m is full: it holds 2 entries {2}XDPCTL_E_MAP_FULL\n {2}hint: /);
+    expect(xdpctlJson<{ entries: MapEntry[] }>(pair.left, ["map", "dump", "m"]).entries).toHaveLength(2);
+    // No guard, no rules.
+    for (const args of [
+      ["deny", "192.0.2.1"],
+      ["allow", "192.0.2.1"],
+      ["limit", "192.0.2.1", "--rate", "5"],
+    ]) {
+      const refused = cli(...args);
+      expect(refused).toMatchObject({ status: 5, stdout: "" });
+      expect(refused.stderr).toMatch(/no guard is attached.*XDPCTL_E_NOT_ATTACHED\n {2}hint: load one/);
+    }
+  });
+
+  it("takes IPv6 rules: by network, by address and port, and limits", () => {
+    expect(pair.right.ping(pair.leftAddress6)).toBe(1);
+    cli("deny", "fd77:1::/64", "--for", "10m");
+    expect(pair.right.ping(pair.leftAddress6)).toBe(0);
+    cli("allow", `${pair.rightAddress6}/128`);
+    expect(pair.right.ping(pair.leftAddress6)).toBe(1);
+    cli("deny", pair.rightAddress6, "--port", "443", "--proto", "tcp");
+    cli("limit", "::/0", "--rate", "10/s");
+    const { rules } = xdpctlJson<{ rules: Rule[] }>(pair.left, ["rules"]);
+    expect(rules.map((r) => [r.action, r.address, r.port, r.proto, r.rate])).toEqual([
+      ["allow", pair.rightAddress6, null, null, null],
+      ["deny", "fd77:1::/64", null, null, null],
+      ["deny", pair.rightAddress6, 443, "tcp", null],
+      ["limit", "::/0", null, null, 10],
+    ]);
+    expect(pinged()).toBe(true);
   });
 
   it("lets a rule expire by itself", async () => {

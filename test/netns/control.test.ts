@@ -154,6 +154,24 @@ test("an interface that vanishes is reported, and nothing of it stays", async ()
   subscription.close();
 });
 
+test("an interface that is renamed is known by its new name, and no longer by the old one", async () => {
+  await controller.request("load", load("guard"));
+  const seen: XdpctlEvent[] = [];
+  const subscription = await controller.subscribe("events", { types: ["link"] }, (event) => seen.push(event));
+  pair.left.must("ip", "link", "set", "eth0", "down");
+  pair.left.must("ip", "link", "set", "eth0", "name", "wan0");
+  pair.left.must("ip", "link", "set", "wan0", "up");
+  await until("the new name", () => seen.find((e) => e.type === "link" && e.interface === "wan0" && e.up));
+  await controller.request("rule.add", { action: "deny", address: "192.0.2.1", interface: "wan0" });
+  expect((await controller.request("rules", {})).rules).toMatchObject([{ interfaces: ["wan0"] }]);
+  expect((await controller.request("map.dump", { map: "wan0/deny_v4" })).entries).toHaveLength(1);
+  expect(await code(controller.request("map.dump", { map: "eth0/deny_v4" }))).toBe("XDPCTL_E_NO_INTERFACE");
+  expect(await controller.request("unload", { interfaces: ["wan0"], all: false, force: false })).toMatchObject({
+    detached: [{ interface: "wan0", program: "guard" }],
+  });
+  subscription.close();
+});
+
 test("what it attached goes when it ends, what was kept stays and is taken up again", async () => {
   await controller.request("load", load("drop"));
   await controller.close();

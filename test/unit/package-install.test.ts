@@ -48,12 +48,26 @@ test("the installed command runs", () => {
 test("the installed library is typed: a program of a user compiles against it, and a wrong one does not", () => {
   const user = join(installed.folder, "prefix/lib/user.mts");
   const good = `
-    import { XdpctlError } from "xdpctl";
-    import { BpfObject } from "xdpctl/bpf";
+    import { attach, XdpctlError } from "xdpctl";
+    import { type BpfMap, BpfObject, type BpfProgram, type Value } from "xdpctl/bpf";
     import { openRoute } from "xdpctl/netlink";
     import * as packet from "xdpctl/packet";
     export const code: string | undefined = XdpctlError.is(null) ? "XDPCTL_E_USAGE" : undefined;
     export const names = [typeof BpfObject.load, typeof openRoute, typeof packet];
+
+    interface Guard {
+      programs: { guard: BpfProgram };
+      maps: { deny_v4: BpfMap<{ addr: string; prefixLen: number }, Value> };
+      events: { events: { type: "EVENT_FLOW" | "EVENT_DENY"; src: string } };
+    }
+    export async function watch(): Promise<void> {
+      await using guard = await BpfObject.load<Guard>("guard.bpf.o", { variables: { event_mask: 1 } });
+      await using link = attach(guard.programs.guard, "eth1", { mode: "auto" });
+      console.log(link.mode, link.fallback);
+      for await (const event of guard.events.events) {
+        if (event.type === "EVENT_DENY") guard.maps.deny_v4.delete({ addr: event.src, prefixLen: 32 });
+      }
+    }
   `;
   const compile = (source: string) => {
     writeFileSync(user, source);
@@ -75,4 +89,5 @@ test("the installed library is typed: a program of a user compiles against it, a
   };
   expect(compile(good).stdout).toBe("");
   expect(compile(good.replace("openRoute", "openRoutes")).stdout).toContain("openRoutes");
+  expect(compile(good.replace('=== "EVENT_DENY"', '=== "EVENT_DENIED"')).stdout).toContain("EVENT_DENIED");
 }, 60_000);

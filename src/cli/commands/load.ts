@@ -3,11 +3,13 @@ import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { XdpctlError } from "../../errors/index.js";
-import type { Attachment, LoadParams, Mode } from "../../rpc/index.js";
+import type { Attachment, LoadParams, Methods, Mode } from "../../rpc/index.js";
 import { leaf, parser, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { parseBytes } from "../quantities.js";
 import { layout } from "../table.js";
+
+type Loaded = Methods["load"]["result"];
 
 export interface LoadOptions {
   mode: Mode;
@@ -69,8 +71,18 @@ export function attachmentLines(attachments: readonly Attachment[]): string[] {
 function showLog(context: Context, target: string, log: string): void {
   const text = log.endsWith("\n") ? log : `${log}\n`;
   if (target === "-") {
+    // As JSON it is a field of the answer, or of the error.
     if (!context.terminal.jsonMode) context.terminal.raw(text);
-  } else writeFileSync(target, text);
+  } else writeLog(target, text);
+}
+
+function writeLog(target: string, text: string): void {
+  try {
+    writeFileSync(target, text);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? "EIO";
+    throw new XdpctlError("XDPCTL_E_NO_FILE", `writing the verifier's log to ${target}: ${code}`, { cause });
+  }
 }
 
 function shellWord(word: string): string {
@@ -83,14 +95,16 @@ export async function load(
   params: LoadParams,
   options: LoadOptions,
   line: readonly string[],
-): Promise<Attachment[]> {
+): Promise<Loaded> {
   const backend = await context.backend();
+  // Nothing is attached for a log that can't be written.
+  if (options.verifierLog !== undefined && options.verifierLog !== "-") writeLog(options.verifierLog, "");
   try {
     const result = await backend.request("load", params);
     if (options.verifierLog !== undefined && result.log !== undefined) {
       showLog(context, options.verifierLog, result.log);
     }
-    return result.attachments;
+    return result;
   } catch (thrown) {
     const error = XdpctlError.wrap(thrown);
     if (error.log === undefined) throw error;
@@ -117,8 +131,8 @@ export function register(program: Command, context: Context): void {
     const params = loadParams(name, interfaces, options);
     // What a shell loads outlives the shell's command, whoever does the work.
     if (context.kind === "shell") params.keep = true;
-    const attachments = await load(context, params, options, ["load", name, ...interfaces]);
-    for (const line of attachmentLines(attachments)) context.terminal.line(line);
-    context.terminal.json({ attachments });
+    const loaded = await load(context, params, options, ["load", name, ...interfaces]);
+    for (const line of attachmentLines(loaded.attachments)) context.terminal.line(line);
+    context.terminal.json(loaded);
   });
 }

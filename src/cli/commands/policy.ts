@@ -14,6 +14,14 @@ export function register(program: Command, context: Context): void {
   checking(policy, context);
 }
 
+/** A script's words as the controller reads them: it has another working directory, so `@FILE` becomes absolute. */
+export function scriptWords(words: readonly string[]): string[] {
+  return words.map((word) => {
+    const [, name, file] = /^([A-Za-z_]\w*=)?@(.+)$/s.exec(word) ?? [];
+    return file === undefined ? word : `${name ?? ""}@${resolve(file)}`;
+  });
+}
+
 function loadedLine(policy: PolicyStatus, replaced: boolean): string {
   const hooks = policy.hooks.length === 0 ? "no hooks" : `hooks ${policy.hooks.join(", ")}`;
   return `${policy.name}  ${policy.state}  ${hooks}${replaced ? "  (replaced the running one; its state stays)" : ""}`;
@@ -22,13 +30,17 @@ function loadedLine(policy: PolicyStatus, replaced: boolean): string {
 function loading(policy: Command, context: Context): void {
   leaf(policy, "load <file> [args...]", "run a policy, or replace the running one of that name", [
     ["xdpctl policy load portscan.lua", "named after the file"],
-    ["xdpctl policy load blocklist.lua bad.txt", "with an argument for the script"],
+    ["xdpctl policy load blocklist.lua list=@bad.txt", "with an argument for the script: the lines of a file"],
     ["xdpctl policy load portscan.lua --name strict", "under another name"],
   ])
     .option("--name <name>", "its name; that of the file by default")
     .action(async (file: string, args: string[], options: { name?: string }) => {
       const backend = await context.backend();
-      const params = { file: resolve(file), args, ...(options.name === undefined ? {} : { name: options.name }) };
+      const params = {
+        file: resolve(file),
+        args: scriptWords(args),
+        ...(options.name === undefined ? {} : { name: options.name }),
+      };
       const result = await backend.request("policy.load", params);
       context.terminal.line(loadedLine(result.policy, result.replaced));
       context.terminal.json(result);

@@ -6,6 +6,7 @@ import type { Context } from "../context.js";
 import { VERSION } from "../version.js";
 import { attachmentLines, type LoadOptions, load, loadOptions, loadParams } from "./load.js";
 import { stream } from "./events.js";
+import { scriptWords } from "./policy.js";
 
 interface Script {
   file: string;
@@ -58,11 +59,14 @@ export function register(program: Command, context: Context): void {
         loop: () => Promise.resolve(loop),
         live: () => context.live(),
       };
-      const attachments = await load(inside, params, options, ["run", name, ...interfaces]);
-      for (const line of attachmentLines(attachments)) terminal.line(line);
-      terminal.json({ attachments });
+      const loaded = await load(inside, params, options, ["run", name, ...interfaces]);
+      for (const line of attachmentLines(loaded.attachments)) terminal.line(line);
+      terminal.json(loaded);
       for (const { file, args } of options.policy ?? []) {
-        const { policy } = await controller.request("policy.load", { file: resolve(file), args });
+        const { policy } = await controller.request("policy.load", {
+          file: resolve(file),
+          args: scriptWords(args),
+        });
         terminal.line(`${policy.name}  ${policy.state}  hooks ${policy.hooks.join(", ") || "none"}`);
         terminal.json({ policy });
       }

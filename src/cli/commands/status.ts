@@ -16,6 +16,7 @@ const RATES: readonly VerdictName[] = ["pass", "drop", "tx", "redirect"];
 function owner(status: InterfaceStatus): string | null {
   if (status.owner === null) return null;
   if (status.owner === "other") return "someone else";
+  if (status.owner === "unknown") return "?";
   return status.policies.length === 0 ? "xdpctl" : `xdpctl (policy: ${status.policies.join(", ")})`;
 }
 
@@ -104,6 +105,10 @@ export function register(program: Command, context: Context): void {
         const status = await backend.request("status", params);
         const { columns, rows } = statusTable(status.interfaces);
         context.terminal.table(columns, rows);
+        if (status.interfaces.some((i) => i.owner === "unknown")) {
+          if (!context.terminal.jsonMode)
+            context.terminal.note("? needs CAP_BPF and CAP_NET_ADMIN (or root) to be known");
+        }
         context.terminal.json(status);
         return;
       }
