@@ -16,7 +16,7 @@ import {
 import type { InterfaceDraft, Segment, Topology } from "./topology.js";
 
 /** The smallest packet size with which IPv6 works (RFC 8200 section 5). */
-const IPV6_MTU = 1280;
+export const IPV6_MTU = 1280;
 const FAMILIES: readonly Family[] = [4, 6];
 
 interface Taken {

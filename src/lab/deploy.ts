@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, unlinkSync } from "node:fs";
 import { XdpctlError } from "../errors/index.js";
 import {
+  errno,
   MNT_DETACH,
   MS_NODEV,
   MS_NOEXEC,
@@ -78,8 +79,10 @@ export function checkLabName(name: string): void {
 function failure(name: string, error: unknown, after: string): XdpctlError {
   const cause = XdpctlError.wrap(error);
   if (["XDPCTL_E_PERMISSION", "XDPCTL_E_LAB_CONFLICT"].includes(cause.code)) return cause;
-  return new XdpctlError("XDPCTL_E_LAB_DEPLOY", `the lab ${name} can't be brought up: ${cause.message}`, {
-    remedy: after,
+  const exists = cause.code === "XDPCTL_E_NETLINK" && cause.errno === errno.EEXIST;
+  const code = exists ? "XDPCTL_E_INTERFACE_EXISTS" : "XDPCTL_E_LAB_DEPLOY";
+  return new XdpctlError(code, `the lab ${name} can't be brought up: ${cause.message}`, {
+    remedy: exists ? `choose another name, or delete the old link; the lab: ${after}` : after,
     cause: error,
     ...(cause.errno === undefined ? {} : { errno: cause.errno }),
     ...(cause.kernel === undefined ? {} : { kernel: cause.kernel }),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
+import { IPV6_MTU } from "./addressing.js";
 import { errno } from "../linux/index.js";
 import { hasMasquerade, type Request, requests, setMasquerade, type VethPeer, XDP_FEATURES } from "../netlink/index.js";
 import { hasIpv6, type Machine, setForwarding, writeSetting } from "./machine.js";
@@ -152,7 +153,7 @@ export function configureNode(state: LabState, node: NodeSpec, before: NodeSpec 
     list.push(requests.change(index, { up: true }, `${node.name}: setting ${one.name} up`));
     if (!before?.interfaces.some((old) => old.name === one.name) || at.fresh) {
       list.push(requests.setRetransmitTime(index, 4, NEIGHBOUR_RETRANSMIT_MS));
-      if (v6) list.push(requests.setRetransmitTime(index, 6, NEIGHBOUR_RETRANSMIT_MS));
+      if (v6 && one.mtu >= IPV6_MTU) list.push(requests.setRetransmitTime(index, 6, NEIGHBOUR_RETRANSMIT_MS));
     }
     for (const prefix of one.addresses.filter(usable)) {
       list.push(requests.addAddress(index, prefix, `${node.name}: giving ${prefix} to ${one.name}`));

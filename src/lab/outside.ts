@@ -16,10 +16,10 @@ export function isReachable(name: string): boolean {
  * sees the lab's mounts and is in none of its machines. One of our ancestors usually is, or process 1.
  */
 export function leaveMachine(lab: string): boolean {
-  const state = readState(lab);
-  if (state === undefined || state === null) return false;
   for (const pid of candidates()) {
-    if (!seesLab(pid, state)) continue;
+    // A machine sees neither the lab's mounts nor its state.
+    const state = readState(lab, `/proc/${pid}/root`);
+    if (state === undefined || state === null || !seesLab(pid, state)) continue;
     const paths = { net: `/proc/${pid}/ns/net`, mnt: `/proc/${pid}/ns/mnt`, uts: `/proc/${pid}/ns/uts` };
     try {
       enterForGood(paths);

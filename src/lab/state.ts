@@ -78,15 +78,18 @@ export function writeState(state: LabState): void {
   renameSync(`${path}.new`, path);
 }
 
-/** The state of a lab; undefined when there is none, `null` when there is one that can't be read. */
-export function readState(lab: string): LabState | undefined | null {
+/**
+ * The state of a lab; undefined when there is none, `null` when there is one that can't be read. `root` is where another
+ * process has its `/`: what it sees need not be what we see.
+ */
+export function readState(lab: string, root = ""): LabState | undefined | null {
   // A name that can't be a lab's must not become a path.
   if (!/^[A-Za-z0-9_-]+$/.test(lab)) return undefined;
   let text: string;
   try {
-    text = readFileSync(statePath(lab), "utf8");
+    text = readFileSync(`${root}${statePath(lab)}`, "utf8");
   } catch {
-    return existsSync(`${LABS_DIR}/${lab}`) ? null : undefined;
+    return existsSync(`${root}${LABS_DIR}/${lab}`) ? null : undefined;
   }
   try {
     const state = JSON.parse(text) as LabState;

@@ -349,7 +349,8 @@ links: [ "a:eth0 -- b:eth0", "new:eth0 -- br0", "a:eth1 -- br0" ]
         { name: NAME },
       ),
     );
-    expect(error.code).toBe("XDPCTL_E_LAB_DEPLOY");
+    expect(error.code).toBe("XDPCTL_E_INTERFACE_EXISTS");
+    expect(error.remedy).toContain("delete the old link");
     expect(error.message).toContain("linking a:eth5 with b:eth5");
     expect(error.message).toContain("EEXIST");
     const now = Lab.open(NAME);
