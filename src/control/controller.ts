@@ -28,6 +28,8 @@ export interface ControllerOptions {
   kind: ControllerInfo["kind"];
   loop: Loop;
   version?: string;
+  /** Leave events in the rings until `release`: so that policies that are loaded first miss none. */
+  hold?: boolean;
 }
 
 /**
@@ -69,6 +71,7 @@ export class Controller implements Backend, AsyncDisposable {
       record: (ring, offset) => this.#record(ring, offset),
       lost: (instance, count) => this.#lost(instance, count),
     });
+    this.#rings.held = options.hold === true;
     this.#monitor = monitorLinks(this.loop, (event) => this.#linkChanged(event));
     for (const link of this.#monitor.links) this.#names.set(link.index, link.name);
     this.#second = this.loop.every(1000, () => this.#tick());
@@ -96,6 +99,12 @@ export class Controller implements Backend, AsyncDisposable {
     }
     controller.#server = server;
     return controller;
+  }
+
+  /** Begins to read the rings, after a start with `hold`. */
+  release(): void {
+    this.#rings.held = false;
+    this.#follow();
   }
 
   #name(ifindex: number): string {

@@ -24,6 +24,8 @@ export class Rings {
   readonly #open = new Map<Instance, OpenRing>();
   /** Records read so far. */
   records = 0;
+  /** While true, no ring is opened: what is in them waits, for those who are to hear of it are not there yet. */
+  held = false;
 
   constructor(loop: Loop, reader: RingReader) {
     this.#loop = loop;
@@ -33,6 +35,7 @@ export class Rings {
   /** Opens the rings of new instances, closes those of instances that are gone. */
   follow(instances: readonly Instance[]): void {
     for (const [instance, open] of this.#open) if (!instances.includes(instance)) this.#close(instance, open);
+    if (this.held) return;
     for (const instance of instances) {
       const map = instance.maps.events;
       if (this.#open.has(instance) || map?.info.type !== "ringbuf") continue;

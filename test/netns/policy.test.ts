@@ -309,6 +309,17 @@ describe("a controller that is killed", () => {
     await controller();
   });
 
+  it("leaves events in the ring, and the next one's policies hear of them", async () => {
+    const first = await controller("--keep");
+    first.signal("SIGKILL");
+    await first.ended();
+    expect(pinged()).toBe(true);
+    const file = policy("late.lua", 'on("flow", function(src, dst, proto) log("saw %s from %s", proto, src) end)');
+    const next = await controller("--policy", file);
+    await next.sees(`saw icmp from ${pair.rightAddress}`);
+    cli("unload", "eth0");
+  });
+
   it("leaves what was kept, with its rules; the next one goes on with them", async () => {
     const run = await controller("--keep");
     cli("deny", pair.rightAddress);

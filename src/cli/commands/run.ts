@@ -39,7 +39,7 @@ export function register(program: Command, context: Context): void {
       leaf(program, "run <program> <interface...>", "be the controller in the foreground, until a signal ends it", [
         ["xdpctl run guard eth1", "a guard on eth1 while this runs"],
         ["xdpctl run guard eth1 --policy portscan.lua", "with a policy"],
-        ["xdpctl run guard eth1 --policy blocklist.lua --arg bad.txt", "and an argument for it"],
+        ["xdpctl run guard eth1 --policy blocklist.lua --arg list=@bad.txt", "and an argument for it"],
         ["xdpctl run guard eth0 eth1 --keep", "the guard stays when the controller ends"],
       ]),
     ),
@@ -49,7 +49,7 @@ export function register(program: Command, context: Context): void {
     const params = loadParams(name, interfaces, options);
     const { Controller } = await import("../../control/index.js");
     const loop = await context.loop();
-    const controller = await Controller.start({ kind: "run", loop, version: VERSION });
+    const controller = await Controller.start({ kind: "run", loop, version: VERSION, hold: true });
     try {
       const inside: Context = {
         kind: "shell",
@@ -70,6 +70,7 @@ export function register(program: Command, context: Context): void {
         terminal.line(`${policy.name}  ${policy.state}  hooks ${policy.hooks.join(", ") || "none"}`);
         terminal.json({ policy });
       }
+      controller.release();
       if (!signal.aborted) await stream(inside, ["policy", "xdp", "link", "lost"], {});
     } finally {
       await controller.close();
