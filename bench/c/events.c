@@ -7,9 +7,11 @@
  *                      the deny map; answers with the median and the 99th percentile in microseconds, and how many never
  *                      came
  */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +67,7 @@ static void run(int repeat)
 static void flood(long count, double rate)
 {
 	double started = now_us();
-	int burst = rate > 0 && rate < 100000 ? 10 : 100;
+	int burst = 10;
 	long made = 0;
 
 	for (__u32 source = 0; made < count; source = (source + 1) % SOURCES) {
@@ -91,8 +93,11 @@ static void latency(int count, int gap, int deny)
 	static double samples[MAX_SAMPLES];
 	static __u32 next = 0x0a800001; /* 10.128.0.1 */
 	char value[256];
+	struct sched_param none = {};
 	int missed = 0, n = 0;
 
+	/* Whoever answers takes the CPU at once: a process that looks all the time would else be what is measured. */
+	sched_setscheduler(0, SCHED_IDLE, &none);
 	for (int i = 0; i < count && i < MAX_SAMPLES; i++) {
 		struct { __u32 prefix_len; __be32 address; } key = { 32, htonl(++next) };
 		double started, elapsed;
@@ -112,6 +117,7 @@ static void latency(int count, int gap, int deny)
 			missed++;
 		bpf_map_delete_elem(deny, &key);
 	}
+	sched_setscheduler(0, SCHED_OTHER, &none);
 	qsort(samples, n, sizeof(*samples), ascending);
 	printf("%f %f %d\n", n ? samples[n / 2] : 0, n ? samples[n * 99 / 100] : 0, missed);
 }

@@ -6,6 +6,7 @@
 local flaps = tonumber(args.flaps or 5)    -- changes of the carrier…
 local window = tonumber(args.window or 60) -- …in so many seconds make a bad cable
 
+-- Scripts can't ask what is attached: programs that were there before this was loaded are not put back.
 state.programs = state.programs or {} -- interface → the program that was on it
 state.links = state.links or {}       -- interface → what is known of it
 

@@ -155,8 +155,15 @@ export function kernelBtf(id: number): Btf | undefined {
   }
 }
 
-/** The wall-clock time of a moment of CLOCK_BOOTTIME, to the 10 ms of /proc/uptime. */
+/** When the machine was started, ms since the epoch. */
+let booted = 0;
+
+/**
+ * The wall-clock time of a moment of CLOCK_BOOTTIME, to the 10 ms of /proc/uptime. The same moment is the same time at
+ * every call, until the clock is set.
+ */
 export function bootTimeToDate(ns: bigint): Date {
-  const uptime = Number.parseFloat(readFileSync("/proc/uptime", "latin1"));
-  return new Date(Date.now() - Math.max(0, uptime * 1000 - Number(ns) / 1e6));
+  const now = Date.now() - Number.parseFloat(readFileSync("/proc/uptime", "latin1")) * 1000;
+  if (Math.abs(now - booted) > 1000) booted = now;
+  return new Date(booted + Number(ns) / 1e6);
 }

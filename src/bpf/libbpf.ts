@@ -20,12 +20,14 @@ export function objectInfo(fd: number, info: Uint8Array, what: string): void {
 
 export type ObjectKind = "prog" | "map" | "link" | "btf";
 
+const KIND: Record<ObjectKind, string> = { prog: "program", map: "map", link: "link", btf: "BTF" };
+
 /** The descriptor of a kernel object by its id, or undefined where it is gone. The caller closes it. */
 export function fdById(kind: ObjectKind, id: number): number | undefined {
   const result = libbpf.func(`int bpf_${kind}_get_fd_by_id(uint32_t)`)(id) as number;
   if (result >= 0) return result;
   if (-result === errno.ENOENT) return undefined;
-  throw syscallError(`opening ${kind} ${id}`, -result, undefined, "CAP_SYS_ADMIN");
+  throw syscallError(`finding the ${KIND[kind]} with the id ${id}`, -result, undefined, "CAP_SYS_ADMIN");
 }
 
 /** All ids of a kind. */
@@ -36,7 +38,7 @@ export function* ids(kind: ObjectKind): Generator<number> {
     const result = next(id, out) as number;
     if (result < 0) {
       if (-result === errno.ENOENT) return;
-      throw syscallError(`listing all ${kind}s`, -result, undefined, "CAP_SYS_ADMIN");
+      throw syscallError(`listing all ${KIND[kind]}s`, -result, undefined, "CAP_SYS_ADMIN");
     }
     yield out[0] ?? 0;
   }

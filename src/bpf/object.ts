@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: MIT
 import { basename } from "node:path";
 import { XdpctlError } from "../errors/index.js";
-import { addressOf, dupFd, errno, errnoText, needCapabilities, type Pointer, readBounded } from "../linux/index.js";
+import {
+  addressOf,
+  dupFd,
+  errno,
+  errnoText,
+  hasCapability,
+  needCapabilities,
+  type Pointer,
+  readBounded,
+} from "../linux/index.js";
 import { Btf, Codecs, Misfit, type Value } from "./btf/index.js";
 import { type ElfSymbol, MAX_OBJECT, readElf, readSymbols, type Section } from "./elf.js";
 import { MAP_TYPES } from "./info.js";
@@ -373,6 +382,15 @@ function explain(error: XdpctlError, printed: readonly string[]): XdpctlError {
     const program = /prog '([^']+)'/.exec(said.join("\n"))?.[1];
     const lines = [summary.source, summary.reason].filter((line) => line !== undefined);
     const name = error.message.replace(/^loading (.*): .*$/, "$1");
+    // Without it the verifier refuses what it lets the privileged do: pointers with an offset that it does not know, and
+    // whatever could be read by speculation.
+    if (!hasCapability("CAP_PERFMON") && !hasCapability("CAP_SYS_ADMIN")) {
+      return new XdpctlError(
+        "XDPCTL_E_PERMISSION",
+        `loading ${name} needs CAP_PERFMON, too (or root): without it the verifier says ${summary.reason}`,
+        { errno: number, log },
+      );
+    }
     return new XdpctlError(
       "XDPCTL_E_VERIFIER",
       `the verifier refused ${program === undefined ? "" : `\`${program}\` in `}${name}`,

@@ -33,6 +33,12 @@ export function usage(message: string, remedy?: string): XdpctlError {
   return new XdpctlError("XDPCTL_E_USAGE", message, remedy === undefined ? {} : { remedy });
 }
 
+/** An interface as a command line names it: an empty name is a variable that is not set. Throws XDPCTL_E_USAGE. */
+export function interfaceName(text: string): string {
+  if (text === "") throw usage("the name of an interface is empty", "is a variable of the shell not set?");
+  return text;
+}
+
 /** The root of all commands: nothing in it exits or prints by itself. */
 export function root(write: (text: string) => void): Command {
   return new Command("xdpctl")

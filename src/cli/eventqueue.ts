@@ -11,7 +11,7 @@ const PER_TURN = 1024;
  * own, so that timers and input keep theirs. What does not fit is counted and said.
  */
 export class EventQueue {
-  #waiting: XdpctlEvent[] = [];
+  #waiting: (XdpctlEvent | string)[] = [];
   #dropped = 0;
   #scheduled: NodeJS.Immediate | undefined;
   readonly #live: Live;
@@ -23,7 +23,8 @@ export class EventQueue {
     this.#format = format;
   }
 
-  push(event: XdpctlEvent): void {
+  /** An event, or a line that is text already. */
+  push(event: XdpctlEvent | string): void {
     if (this.#waiting.length >= WAITING) {
       this.#dropped++;
       return;
@@ -49,7 +50,7 @@ export class EventQueue {
     const batch = this.#waiting.slice(0, PER_TURN);
     this.#waiting = this.#waiting.slice(PER_TURN);
     let text = "";
-    for (const event of batch) text += `${this.#format(event)}\n`;
+    for (const event of batch) text += `${typeof event === "string" ? event : this.#format(event)}\n`;
     if (this.#dropped > 0 && this.#waiting.length === 0) {
       const time = new Date().toISOString();
       text += `${this.#format({ type: "lost", time, where: "reader", name: "terminal", count: this.#dropped })}\n`;

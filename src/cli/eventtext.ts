@@ -88,12 +88,17 @@ function parts(event: XdpctlEvent): string[] {
   }
 }
 
+/** A script's tabs stay; nothing else moves the cursor. */
+function shown(part: string): string {
+  return part.split("\t").map(visible).join("\t");
+}
+
 /** `12:04:05.120  eth1  deny  198.51.100.7:4242 → 192.168.6.1:22  tcp  rule 198.51.100.0/24`. */
 export function eventLine(event: XdpctlEvent): string {
   return [
     clock(event.time),
     ...parts(event)
       .filter((part) => part !== "")
-      .map(visible),
+      .map(shown),
   ].join("  ");
 }

@@ -3,7 +3,7 @@ import { CODES, type ErrorObject, type XdpctlError } from "../errors/index.js";
 import { visible } from "./table.js";
 
 /** Remedies of the table that only point back at the message. */
-const SAYS_NOTHING = /in the message|message says|^check the path$|what it names$|nothing to do$/;
+const SAYS_NOTHING = /in the message|message says|^check the path$|what it names$/;
 
 function hintOf(error: XdpctlError): string | undefined {
   const { remedy } = error;

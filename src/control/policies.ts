@@ -3,7 +3,15 @@ import { basename } from "node:path";
 import { didYouMean, XdpctlError } from "../errors/index.js";
 import type { LinkEvent, PolicyEvent, XdpctlEvent, XdpEvent } from "../events/index.js";
 import { readBounded } from "../linux/index.js";
-import { Interactive, MAX_SOURCE, ownerName, Policy, type PolicyMap, removeOwned } from "../policy/index.js";
+import {
+  DEFAULT_LIMITS,
+  Interactive,
+  MAX_SOURCE,
+  ownerName,
+  Policy,
+  type PolicyMap,
+  removeOwned,
+} from "../policy/index.js";
 import type { Methods } from "../rpc/index.js";
 import type { Attachments } from "../xdp/index.js";
 
@@ -17,6 +25,7 @@ export interface PoliciesHost {
 /** The REPL's own sandbox, as events name it. */
 const REPL = "repl";
 const MAX_NAME = 14;
+const { loadMs: LOAD_MS } = DEFAULT_LIMITS;
 
 /** The policies of a controller: each in its worker, fed with records, told of links and programs. */
 export class Policies {
@@ -104,26 +113,28 @@ export class Policies {
     const source = readSource(params.file);
     const old = this.#policies.get(name);
     if (old !== undefined && old.file === params.file) {
-      await old.reload(source, params.args);
+      await loading(old.reload(source, params.args));
       this.#tell(name, "reload", params.file);
       return { policy: old.status(), replaced: true };
     }
     if (old !== undefined) {
       throw new XdpctlError("XDPCTL_E_POLICY_EXISTS", `a policy ${name} runs already, from ${old.file}`);
     }
-    const policy = await Policy.load({
-      name,
-      file: params.file,
-      source,
-      args: params.args,
-      maps: this.#maps(),
-      onLog: (text) => this.#tell(name, "log", text),
-      onError: (error, stopped) => this.#tell(name, stopped ? "killed" : "error", error.message),
-      onAction: (action, text) => {
-        if (action === "block" || action === "allow" || action === "limit") this.#tell(name, action, text);
-      },
-      onProgram: (op, program, on) => this.#program(op, program, on),
-    });
+    const policy = await loading(
+      Policy.load({
+        name,
+        file: params.file,
+        source,
+        args: params.args,
+        maps: this.#maps(),
+        onLog: (text) => this.#tell(name, "log", text),
+        onError: (error, stopped) => this.#tell(name, stopped ? "killed" : "error", error.message),
+        onAction: (action, text) => {
+          if (action === "block" || action === "allow" || action === "limit") this.#tell(name, action, text);
+        },
+        onProgram: (op, program, on) => this.#program(op, program, on),
+      }),
+    );
     this.#policies.set(name, policy);
     this.#list = [...this.#policies.values()];
     this.#tell(name, "load", params.file);
@@ -171,6 +182,17 @@ export class Policies {
     await this.#turn;
     for (const name of this.names()) await this.#unload(name);
     await this.#interactive?.close();
+  }
+}
+
+/** A script that loads has more time than a hook: the remedy says how much. */
+async function loading<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!XdpctlError.is(error, "XDPCTL_E_LUA_TIMEOUT")) throw error;
+    const remedy = `the script itself may run ${LOAD_MS / 1000} s when it is loaded; do less there`;
+    throw XdpctlError.from({ ...error.toJSON(), remedy });
   }
 }
 

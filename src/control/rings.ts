@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { RingBuffer } from "../bpf/index.js";
 import { EVENT_SIZE } from "../events/index.js";
+import { EPOLLIN } from "../linux/index.js";
 import type { Loop, LoopHandle } from "../loop/index.js";
 import { type Instance, readLost } from "../xdp/index.js";
 
@@ -40,7 +41,8 @@ export class Rings {
       const map = instance.maps.events;
       if (this.#open.has(instance) || map?.info.type !== "ringbuf") continue;
       const ring = new RingBuffer(map);
-      const watch = this.#loop.watch(ring.fd, (_events, budget) => this.#read(ring, budget));
+      const read = (_events: number, budget: number): void => this.#read(ring, budget);
+      const watch = this.#loop.watch(ring.fd, read, EPOLLIN, () => ring.pending > 0);
       this.#open.set(instance, { ring, watch, lost: readLost(instance.maps.lost) });
     }
   }

@@ -37,7 +37,10 @@ export const CODES = {
     class: "not-found",
     remedy: "name a built-in program (pass, drop, guard) or the path of a .bpf.o file",
   },
-  XDPCTL_E_BAD_OBJECT: { class: "input", remedy: "build it with `clang -target bpf -g -O2 -c`" },
+  XDPCTL_E_BAD_OBJECT: {
+    class: "input",
+    remedy: "build it with `clang -target bpf -g -O2 -I/usr/include/$(uname -m)-linux-gnu -c`",
+  },
   XDPCTL_E_NO_PROGRAM: { class: "not-found", remedy: "`--program NAME` picks one of the object's programs" },
   XDPCTL_E_VERIFIER: { class: "kernel", remedy: "`--verifier-log -` prints the whole log" },
   XDPCTL_E_LOAD: { class: "kernel", remedy: "the kernel's reason is in the message" },
@@ -59,7 +62,6 @@ export const CODES = {
   XDPCTL_E_LAYOUT: { class: "conflict", remedy: "unload the old program first: its maps have another layout" },
 
   XDPCTL_E_NETLINK: { class: "kernel", remedy: "the kernel's reason is in the message" },
-  XDPCTL_E_OVERRUN: { class: "limit", remedy: "state is read anew; nothing to do" },
 
   XDPCTL_E_CONTROLLER_RUNS: { class: "conflict", remedy: "use that controller, or end it first" },
   XDPCTL_E_NO_CONTROLLER: { class: "not-found", remedy: "start one: `xdpctl run guard IF`, or the REPL" },

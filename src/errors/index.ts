@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: MIT
 export { CODES, EXIT_CODES, type ErrorClass, type ErrorCode } from "./codes.js";
 export { type ErrorDetails, type ErrorObject, XdpctlError } from "./error.js";
-export { didYouMean, editDistance, similar } from "./similar.js";
+export { didYouMean, similar } from "./similar.js";

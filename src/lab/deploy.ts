@@ -189,7 +189,8 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
     }
     for (const node of gone) {
       forget(state, node);
-      progress({ step: "removed", node });
+      // The machine behind the bridges is nobody's.
+      if (node !== SWITCH) progress({ step: "removed", node });
     }
     const kept = new Set(Object.keys(state.machines));
     for (const machine of machines.values()) {

@@ -31,6 +31,7 @@ export interface LoopHandle extends Disposable {
 export class Loop implements Disposable {
   readonly #epoll = new Epoll();
   readonly #handlers = new Map<number, ReadyHandler>();
+  readonly #peeks = new Map<number, () => boolean>();
   readonly #budget: number;
   readonly #onError: ((error: unknown) => void) | undefined;
   // Unreferenced poll handles are collected at once and never fire.
@@ -48,11 +49,15 @@ export class Loop implements Disposable {
     return this.#handlers.size;
   }
 
-  /** Watches `fd` (level-triggered) until the handle is closed. The descriptor stays the caller's. */
-  watch(fd: number, handler: ReadyHandler, events: number = EPOLLIN): LoopHandle {
+  /**
+   * Watches `fd` (level-triggered) until the handle is closed. The descriptor stays the caller's. `peek` says whether
+   * something waits where that shows in memory: what does is handled before the kernel is asked what else is ready.
+   */
+  watch(fd: number, handler: ReadyHandler, events: number = EPOLLIN, peek?: () => boolean): LoopHandle {
     this.#assertOpen();
     this.#epoll.add(fd, events);
     this.#handlers.set(fd, handler);
+    if (peek !== undefined) this.#peeks.set(fd, peek);
     this.#wake();
     let open = true;
     const close = (): void => {
@@ -61,6 +66,7 @@ export class Loop implements Disposable {
       if (this.#closed) return;
       this.#epoll.remove(fd);
       this.#handlers.delete(fd);
+      this.#peeks.delete(fd);
       if (this.#handlers.size === 0) this.#sleep();
     };
     return { close, [Symbol.dispose]: close };
@@ -115,16 +121,32 @@ export class Loop implements Disposable {
   /** One turn: every ready descriptor once. libuv calls it; a benchmark or a test may. Returns how many were ready. */
   turn(): number {
     if (this.#closed) return 0;
-    return this.#epoll.wait((fd, events) => {
-      const handler = this.#handlers.get(fd);
-      if (handler === undefined) return;
-      try {
-        handler(events, this.#budget);
-      } catch (error) {
-        if (this.#onError === undefined) throw error;
-        this.#onError(error);
-      }
-    });
+    let early = 0;
+    for (const [fd, peek] of this.#peeks) {
+      if (!peek()) continue;
+      this.#handle(fd, EPOLLIN);
+      early++;
+    }
+    if (this.#closed) return early;
+    // A source that had its turn already gets no second one.
+    const handled = early > 0 ? this.#peeks : undefined;
+    return (
+      early +
+      this.#epoll.wait((fd, events) => {
+        if (handled?.has(fd) !== true) this.#handle(fd, events);
+      })
+    );
+  }
+
+  #handle(fd: number, events: number): void {
+    const handler = this.#handlers.get(fd);
+    if (handler === undefined) return;
+    try {
+      handler(events, this.#budget);
+    } catch (error) {
+      if (this.#onError === undefined) throw error;
+      this.#onError(error);
+    }
   }
 
   close(): void {
@@ -132,6 +154,7 @@ export class Loop implements Disposable {
     this.#closed = true;
     this.#sleep();
     this.#handlers.clear();
+    this.#peeks.clear();
     this.#epoll.close();
   }
 

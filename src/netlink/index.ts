@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+export { Loop, type LoopHandle, type LoopOptions } from "../loop/index.js";
 export {
   type InterfaceAddress,
   type Neighbour,

@@ -36,8 +36,8 @@ export function parseUdp(bytes: Uint8Array): UdpDatagram | undefined {
 /** A datagram (RFC 768); without `addresses` it has no checksum, which IPv6 doesn't allow. */
 export function buildUdp(
   fields: { readonly sport: number; readonly dport: number },
-  payload: Uint8Array = new Uint8Array(0),
   addresses?: PseudoHeader,
+  payload: Uint8Array = new Uint8Array(0),
 ): Uint8Array {
   if (payload.length > 65527) throw new XdpctlError("XDPCTL_E_USAGE", `${payload.length} bytes in UDP: 65,527 fit`);
   const { bytes, view } = withPayload(8, payload);

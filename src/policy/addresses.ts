@@ -10,6 +10,8 @@ export interface Entry {
   until: number;
   /** Not taken back. */
   live: boolean;
+  /** Its slot among those that wait to be written anew; -1 where it does not wait. */
+  waiting: number;
   readonly rate: number;
   readonly burst: number;
 }
@@ -38,7 +40,9 @@ export function blockOf(ts: TString): Block {
 
 function intern(bytes: Uint8Array): TString {
   const text = formatAddress(bytes);
-  const ts = lstring.luaS_bless(null, Uint8Array.from(Buffer.from(text, "latin1")));
+  const ascii = new Uint8Array(text.length);
+  for (let i = 0; i < ascii.length; i++) ascii[i] = text.charCodeAt(i);
+  const ts = lstring.luaS_bless(null, ascii);
   // Tables ask for the hash anyway; here the text is at hand.
   ts.hash = `|${text}`;
   ts.cidr = block({ family: bytes.length === 4 ? 4 : 6, bytes, prefixLen: bytes.length * 8 });

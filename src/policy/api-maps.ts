@@ -141,11 +141,37 @@ function methods(host: Host, name: string): Record<string, LuaFunction> {
 
 const ENDED = { done: true } as const;
 
+/** `=maps` and `pairs(maps)`: every map of the attached programs, also those that were not used yet. */
+function listing(L: LuaState, host: Host): void {
+  setFunction(L, "__tostring", (L) => {
+    const names = host.maps?.names() ?? [];
+    pushText(L, names.length === 0 ? "no maps: no program is attached" : `maps: ${names.join(", ")}`);
+    return 1;
+  });
+  setFunction(L, "__pairs", (L) => {
+    const names = (host.maps?.names() ?? [])[Symbol.iterator]();
+    lua.lua_pushcfunction(L, (L) => {
+      const next = names.next();
+      if (next.done === true) {
+        lua.lua_pushnil(L);
+        return 1;
+      }
+      pushText(L, next.value);
+      lua.lua_pushvalue(L, -1);
+      lua.lua_gettable(L, 1);
+      return 2;
+    });
+    lua.lua_pushvalue(L, 1);
+    return 2;
+  });
+}
+
 /** Installs `maps` and `stats`. */
 export function openMaps(L: LuaState, host: Host): void {
   setGlobal(L, "stats", statsFunction(host));
   lua.lua_newtable(L);
   lua.lua_newtable(L);
+  listing(L, host);
   setFunction(L, "__index", (L) => {
     if (lua.lua_type(L, 2) !== T.string) return fail(L, "a map has a name");
     const name = textArgument(L, 2);

@@ -229,6 +229,7 @@ declare module "fengari/src/lauxlib.js" {
     luaL_checktype(L: LuaState, arg: number, type: number): void;
     luaL_checkstack(L: LuaState, n: number, message: string): void;
     luaL_error(L: LuaState, format: Uint8Array, ...values: unknown[]): never;
+    luaL_getmetafield(L: LuaState, index: number, name: Uint8Array): number;
     luaL_len(L: LuaState, index: number): number;
     luaL_loadbufferx(L: LuaState, code: Uint8Array, size: number, name: Uint8Array, mode: Uint8Array): number;
     luaL_newstate(): LuaState | null;

@@ -2,7 +2,7 @@
 export { checkPolicy, type PolicyCheck } from "./check.js";
 export { Interactive, type InteractiveOptions, type RunResult } from "./interactive.js";
 export type { PolicyMap } from "./maps.js";
-export { MAX_SOURCE } from "./messages.js";
+export { DEFAULT_LIMITS, MAX_SOURCE } from "./messages.js";
 export type { PolicyLimits, ScriptAction, ScriptArguments } from "./messages.js";
 export { ownerName, removeOwned } from "./owner.js";
 export { Policy, type PolicyOptions, type PolicyState } from "./policy.js";

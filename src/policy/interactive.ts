@@ -3,6 +3,7 @@ import { XdpctlError } from "../errors/index.js";
 import type { LinkEvent, XdpEvent } from "../events/index.js";
 import { HeldMaps } from "./held-maps.js";
 import type { PolicyMap } from "./maps.js";
+import { answerProgram, type OnProgram } from "./program-request.js";
 import { DEFAULT_LIMITS, type FromWorker, type PolicyLimits, type ScriptAction } from "./messages.js";
 import { applyDelta, emptyMirror } from "./mirror.js";
 import { Shared } from "./shared.js";
@@ -17,7 +18,7 @@ export interface InteractiveOptions {
   onLog?(text: string): void;
   onError?(error: XdpctlError): void;
   onAction?(action: ScriptAction, text: string): void;
-  onProgram?(op: "load" | "unload", program: string, interfaceName: string): Promise<string>;
+  onProgram?: OnProgram;
 }
 
 /** What a chunk printed, and its values as text. */
@@ -109,17 +110,8 @@ export class Interactive implements AsyncDisposable {
   }
 
   async #program(request: Extract<FromWorker, { type: "request" }>): Promise<void> {
-    let ok = true;
-    let text: string;
-    try {
-      if (this.#options.onProgram === undefined)
-        throw new XdpctlError("XDPCTL_E_NOT_SUPPORTED", "programs can't be loaded from here");
-      text = await this.#options.onProgram(request.op, request.program, request.interface);
-    } catch (thrown) {
-      ok = false;
-      text = XdpctlError.wrap(thrown).message;
-    }
-    this.#thread?.send({ type: "answer", id: request.id, ok, text });
+    const answer = await answerProgram(request, this.#options.onProgram);
+    this.#thread?.send(answer);
   }
 
   #ended(reason: XdpctlError | undefined): void {

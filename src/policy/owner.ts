@@ -5,6 +5,12 @@ import type { PolicyMap } from "./maps.js";
 /** `owner` in `struct rule` and `struct limit_rule` of bpf/include/xdpctl.h. */
 export const OWNER_OFFSET = 16;
 export const OWNER_LENGTH = 15;
+/** `prefix_len`, in both: for the guard's events. */
+export const PREFIX_OFFSET = OWNER_OFFSET + OWNER_LENGTH;
+/** `hits`, in both, in 32-bit words. */
+export const HITS_WORD = 2;
+/** `struct rule`, in bytes. */
+export const RULE_SIZE = 32;
 
 const RULE_MAP = /^(allow|deny|limit)_(pair_)?(v4|v6|port)$/;
 
@@ -14,6 +20,18 @@ export function ownerBytes(name: string): Uint8Array {
   // encodeInto never cuts a character.
   new TextEncoder().encodeInto(name, out.subarray(0, OWNER_LENGTH - 1));
   return out;
+}
+
+/** Whether a rule's value, as read from a map, carries that owner. */
+export function owns(owner: Uint8Array, value: Uint8Array): boolean {
+  for (let i = 0; i < OWNER_LENGTH; i++) if (value[OWNER_OFFSET + i] !== owner[i]) return false;
+  return true;
+}
+
+/** Whether a rule's value, in 32-bit words, has an end that is past. */
+export function expired(words: Uint32Array): boolean {
+  const expiresNs = (words[1] as number) * 4294967296 + (words[0] as number);
+  return expiresNs !== 0 && expiresNs <= Number(process.hrtime.bigint());
 }
 
 /** The name that rules carry for a policy. */

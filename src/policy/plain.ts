@@ -11,6 +11,7 @@ import {
   NIL,
   pushText,
   STRING,
+  T,
   TABLE,
   type Table,
   type TString,
@@ -108,6 +109,16 @@ function shownKey(L: LuaState, key: TValue, depth: number): string {
   return /^[A-Za-z_]\w*$/.test(name) ? name : `[${text}]`;
 }
 
+/** What `__tostring` of a table says; undefined without one. */
+function ownText(L: LuaState, value: TValue): string | undefined {
+  L.stack[L.top++] = value;
+  const has = lauxlib.luaL_getmetafield(L, -1, bytesOf("__tostring")) !== T.nil;
+  if (has) lua.lua_pop(L, 1);
+  const text = has ? textOf(lauxlib.luaL_tolstring(L, -1)) : undefined;
+  lua.lua_pop(L, has ? 2 : 1);
+  return text;
+}
+
 /** A value as the REPL shows it: strings and numbers as they are, tables with their first entries. */
 export function shown(L: LuaState, value: TValue | undefined, depth = 0, nested = false): string {
   switch (value?.type) {
@@ -121,7 +132,11 @@ export function shown(L: LuaState, value: TValue | undefined, depth = 0, nested 
       return nested ? JSON.stringify(text) : text;
     }
     case TABLE: {
-      const { strong } = value.value as Table;
+      const { strong, metatable } = value.value as Table;
+      if (metatable !== null && metatable !== undefined) {
+        const own = ownText(L, value);
+        if (own !== undefined) return own;
+      }
       if (depth >= 3) return "{…}";
       const parts: string[] = [];
       let length = 0;

@@ -6,6 +6,7 @@ import { scriptArguments } from "./arguments.js";
 import { HeldMaps } from "./held-maps.js";
 import { latency } from "./latency.js";
 import type { PolicyMap } from "./maps.js";
+import { answerProgram, type OnProgram } from "./program-request.js";
 import {
   DEFAULT_LIMITS,
   type FromWorker,
@@ -37,7 +38,7 @@ export interface PolicyOptions {
   onError?(error: XdpctlError, stopped: boolean): void;
   onAction?(action: ScriptAction, text: string): void;
   /** `load(program, interface)` and `unload(interface)` of the script: what it says when it is done. */
-  onProgram?(op: "load" | "unload", program: string, interfaceName: string): Promise<string>;
+  onProgram?: OnProgram;
 }
 
 /** What `policy ls` shows. */
@@ -215,17 +216,8 @@ export class Policy implements AsyncDisposable {
   }
 
   async #program(request: Extract<FromWorker, { type: "request" }>): Promise<void> {
-    let ok = true;
-    let text: string;
-    try {
-      if (this.#options.onProgram === undefined)
-        throw new XdpctlError("XDPCTL_E_NOT_SUPPORTED", "programs can't be loaded from here");
-      text = await this.#options.onProgram(request.op, request.program, request.interface);
-    } catch (thrown) {
-      ok = false;
-      text = XdpctlError.wrap(thrown).message;
-    }
-    this.#thread?.send({ type: "answer", id: request.id, ok, text });
+    const answer = await answerProgram(request, this.#options.onProgram);
+    this.#thread?.send(answer);
   }
 
   #ended(reason: XdpctlError | undefined): void {

@@ -5,7 +5,7 @@ import { addressOf, errno, errnoText, type Pointer } from "../linux/index.js";
 import { type Cidr, formatCidr } from "../packet/index.js";
 import type { Block, Entry } from "./addresses.js";
 import type { Maps } from "./maps.js";
-import { OWNER_LENGTH, OWNER_OFFSET, ownerBytes } from "./owner.js";
+import { expired, HITS_WORD, OWNER_OFFSET, ownerBytes, owns, PREFIX_OFFSET } from "./owner.js";
 import { RuleBatch } from "./rule-batch.js";
 
 export type Action = "deny" | "allow" | "limit";
@@ -16,9 +16,6 @@ const NAMES = {
   allow: { 4: "allow_v4", 6: "allow_v6" },
   limit: { 4: "limit_v4", 6: "limit_v6" },
 } as const;
-
-/** `prefix_len` in `struct rule`: for the guard's events. */
-const PREFIX_OFFSET = OWNER_OFFSET + OWNER_LENGTH;
 
 const ANY = 0;
 const NOEXIST = 1;
@@ -35,6 +32,7 @@ class Slots {
   readonly found = new Uint8Array(128);
   readonly keyWords = new Uint32Array(this.key.buffer);
   readonly words = new Uint32Array(this.value.buffer);
+  readonly foundWords = new Uint32Array(this.found.buffer);
   readonly keyAddress = addressOf(this.key);
   readonly valueAddress = addressOf(this.value);
 
@@ -112,10 +110,10 @@ export class RuleWriter {
       entry.until = until;
       const expires = until === Number.POSITIVE_INFINITY ? 0 : this.monotonicNs(until);
       this.#pending = true;
-      if (this.#again[action][block.family].add(block.bytes, block.prefixLen, expires)) this.flush();
+      if (this.#again[action][block.family].add(entry, expires)) this.flush();
       return false;
     }
-    const [added, isNew] = this.#add(action, { cidr: block, until, live: true, rate: 0, burst: 0 }, now);
+    const [added, isNew] = this.#add(action, { cidr: block, until, live: true, waiting: -1, rate: 0, burst: 0 }, now);
     block[action] = added;
     return isNew;
   }
@@ -136,7 +134,7 @@ export class RuleWriter {
   /** Limits each source of a block to `rate` packets a second. */
   limit(cidr: Cidr, rate: number, burst: number, seconds: number, now: number): boolean {
     const until = seconds === 0 ? Number.POSITIVE_INFINITY : now + seconds * 1000;
-    return this.#add("limit", { cidr, until, live: true, rate, burst }, now)[1];
+    return this.#add("limit", { cidr, until, live: true, waiting: -1, rate, burst }, now)[1];
   }
 
   /** Writes an entry; returns it where it is ours, and whether it was not there before. */
@@ -144,6 +142,8 @@ export class RuleWriter {
     const written = this.#written[action];
     const text = formatCidr(entry.cidr);
     const before = written.get(text);
+    // What waits is older than this.
+    if (before !== undefined && before.waiting >= 0) this.flush();
     if (!this.#write(action, entry, this.#fds[NAMES[action][entry.cidr.family]] ?? [])) return [undefined, false];
     const known = before?.live === true && before.until > now;
     if (before !== undefined) before.live = false;
@@ -160,22 +160,21 @@ export class RuleWriter {
   #write(action: Action, entry: Entry, fds: readonly number[]): boolean {
     let ours = true;
     for (const fd of fds) {
-      if (this.#update(action, entry, [fd], NOEXIST)) continue;
+      if (this.#update(action, entry, fd, NOEXIST, false)) continue;
       const slots = entry.cidr.family === 4 ? this.#v4 : this.#v6;
-      // The lookup finds the block itself: no longer prefix can match its key.
-      if (rawMap.lookup(fd, slots.key, slots.found) === 0 && !this.#mayReplace(slots.found)) ours = false;
-      else this.#update(action, entry, [fd], ANY);
+      // The lookup finds the block itself: no longer prefix can match its key. Where it was deleted meanwhile, it finds
+      // a shorter one, or nothing.
+      const found =
+        rawMap.lookup(fd, slots.key, slots.found) === 0 && slots.found[PREFIX_OFFSET] === entry.cidr.prefixLen;
+      if (found && !this.#mayReplace(slots)) ours = false;
+      else this.#update(action, entry, fd, ANY, found && owns(this.#owner, slots.found));
     }
     return ours;
   }
 
   /** Our own entries, and those that have expired. */
-  #mayReplace(found: Uint8Array): boolean {
-    let same = true;
-    for (let i = 0; i < OWNER_LENGTH; i++) if (found[OWNER_OFFSET + i] !== this.#owner[i]) same = false;
-    if (same) return true;
-    const expires = new DataView(found.buffer).getBigUint64(0, true);
-    return expires !== 0n && expires <= process.hrtime.bigint();
+  #mayReplace({ found, foundWords }: Slots): boolean {
+    return owns(this.#owner, found) || expired(foundWords);
   }
 
   #fillKey(cidr: Cidr): Slots {
@@ -187,23 +186,23 @@ export class RuleWriter {
     return slots;
   }
 
-  /** False where `flags` is NOEXIST and the entry exists. */
-  #update(action: Action, { cidr, until, rate, burst }: Entry, fds: readonly number[], flags: number): boolean {
+  /** False where `flags` is NOEXIST and the entry exists. With `again`, the hits that were found are kept. */
+  #update(action: Action, entry: Entry, fd: number, flags: number, again: boolean): boolean {
+    const { cidr, until, rate, burst } = entry;
     const slots = this.#fillKey(cidr);
     const expires = until === Number.POSITIVE_INFINITY ? 0 : this.monotonicNs(until);
-    const { words } = slots;
+    const { words, foundWords } = slots;
     words[0] = expires % 4294967296;
     words[1] = expires / 4294967296;
+    words[HITS_WORD] = again ? (foundWords[HITS_WORD] as number) : 0;
+    words[HITS_WORD + 1] = again ? (foundWords[HITS_WORD + 1] as number) : 0;
     words[8] = rate;
     words[9] = burst;
     this.#call ??= libbpf.func("int bpf_map_update_elem(int, const void *, const void *, uint64_t)") as Update;
-    for (const fd of fds) {
-      const result = this.#call(fd, slots.keyAddress, slots.valueAddress, flags);
-      if (result === 0) continue;
-      if (-result === errno.EEXIST) return false;
-      throw failure(NAMES[action][cidr.family], cidr, -result);
-    }
-    return true;
+    const result = this.#call(fd, slots.keyAddress, slots.valueAddress, flags);
+    if (result === 0) return true;
+    if (-result === errno.EEXIST) return false;
+    throw failure(NAMES[action][cidr.family], cidr, -result);
   }
 
   /** Takes an entry of this policy back; false where it has none. */
@@ -216,7 +215,7 @@ export class RuleWriter {
     let removed = entry !== undefined;
     const slots = this.#fillKey(cidr);
     for (const fd of this.#fds[NAMES[action][cidr.family]] ?? []) {
-      if (rawMap.lookup(fd, slots.key, slots.found) !== 0 || !this.#mayReplace(slots.found)) continue;
+      if (rawMap.lookup(fd, slots.key, slots.found) !== 0 || !this.#mayReplace(slots)) continue;
       // A lookup finds shorter prefixes, too: only an entry that exists can be written as it is.
       if (rawMap.update(fd, slots.key, slots.found, EXIST) === 0)
         removed = rawMap.delete(fd, slots.key) === 0 || removed;

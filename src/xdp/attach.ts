@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { type BpfProgram, ids, XdpLink } from "../bpf/index.js";
+import { BpfProgram, ids, XdpLink } from "../bpf/index.js";
 import { XdpctlError } from "../errors/index.js";
 import { errno, errnoText } from "../linux/index.js";
 import { type Link, type RouteSocket, XDP_FLAGS } from "../netlink/index.js";
@@ -74,6 +74,20 @@ export function findLink(ifindex: number, programId: number): XdpLink | undefine
     link.close();
   }
   return undefined;
+}
+
+/** The name of a program that is not ours, as the kernel keeps it; `?` where it can't be known. */
+export function foreignName(programId: number): string {
+  try {
+    const program = BpfProgram.fromId(programId);
+    const name = program?.name;
+    program?.close();
+    return name || "?";
+  } catch (error) {
+    // Without CAP_SYS_ADMIN the kernel shows the id alone.
+    if (XdpctlError.is(error)) return "?";
+    throw error;
+  }
 }
 
 /** Takes off a program that is not ours: its link is detached, or netlink's attachment removed. */

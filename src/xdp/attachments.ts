@@ -3,7 +3,7 @@ import { BpfObject } from "../bpf/index.js";
 import { didYouMean, XdpctlError } from "../errors/index.js";
 import { namespaceInode, needCapabilities } from "../linux/index.js";
 import { type Link, openRoute, type RouteSocket } from "../netlink/index.js";
-import { attachNew, detachForeign, type ModeRequest } from "./attach.js";
+import { attachNew, detachForeign, foreignName, type ModeRequest } from "./attach.js";
 import { type Attachment, Instance } from "./attachment.js";
 import { checkLayout } from "./layout.js";
 import { Pins } from "./pins.js";
@@ -119,8 +119,9 @@ export class Attachments implements Disposable {
     return this.#route.links();
   }
 
-  /** The link of that name. Throws XDPCTL_E_NO_INTERFACE, with the nearest name. */
+  /** The link of that name. Throws XDPCTL_E_NO_INTERFACE, with the nearest name, and XDPCTL_E_USAGE for an empty one. */
   link(name: string, links: readonly Link[] = this.links()): Link {
+    if (name === "") throw new XdpctlError("XDPCTL_E_USAGE", "the name of an interface is empty");
     const found = links.find((link) => link.name === name);
     if (found !== undefined) return found;
     const hint = didYouMean(
@@ -129,7 +130,7 @@ export class Attachments implements Disposable {
     );
     throw new XdpctlError(
       "XDPCTL_E_NO_INTERFACE",
-      `there is no interface ${name === "" ? '""' : JSON.stringify(name).slice(1, -1)} in this namespace${hint}`,
+      `there is no interface ${JSON.stringify(name).slice(1, -1)} in this namespace${hint}`,
     );
   }
 
@@ -241,7 +242,7 @@ export class Attachments implements Disposable {
       replaced = { program: before.instance.name, id: before.instance.id, ours: true };
       this.detach(before);
     } else if (link.xdp.mode !== "none") {
-      replaced = { program: "?", id: link.xdp.progId, ours: false };
+      replaced = { program: foreignName(link.xdp.progId), id: link.xdp.progId, ours: false };
       detachForeign(this.#route, link);
     }
     const attached = attachNew(instance.program, link, request.mode);
@@ -307,8 +308,9 @@ export class Attachments implements Disposable {
       this.detach(held);
       return gone;
     }
+    const program = foreignName(link.xdp.progId);
     detachForeign(this.#route, link);
-    return { interface: link.name, program: "?", id: link.xdp.progId };
+    return { interface: link.name, program, id: link.xdp.progId };
   }
 
   /** Takes an interface's present name; whether something of ours is on it and it had another one. */

@@ -45,13 +45,14 @@ export class XdpAttachment implements Disposable, AsyncDisposable {
  *
  * `mode` is `native`, `generic`, or `auto` (the default), which falls back to generic and says why in `fallback`. A program
  * that is there already is refused unless `force` is given. Throws XDPCTL_E_NO_INTERFACE, XDPCTL_E_OCCUPIED, XDPCTL_E_MODE,
- * XDPCTL_E_ATTACH, XDPCTL_E_PERMISSION.
+ * XDPCTL_E_ATTACH, XDPCTL_E_PERMISSION, XDPCTL_E_USAGE for an empty name.
  */
 export function attach(
   program: BpfProgram,
   name: string,
   options: { mode?: ModeRequest; force?: boolean } = {},
 ): XdpAttachment {
+  if (name === "") throw new XdpctlError("XDPCTL_E_USAGE", "the name of an interface is empty");
   const route = openRoute();
   try {
     const links = route.links();

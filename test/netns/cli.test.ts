@@ -152,6 +152,40 @@ describe("load, status, unload", () => {
   });
 });
 
+describe("a process with some capabilities", () => {
+  const SOME = "+bpf,+net_admin,+dac_override";
+  const withOnly = (capabilities: string, ...args: string[]) =>
+    pair.left.exec([
+      ...["setpriv", `--bounding-set=-all,${capabilities}`, `--inh-caps=-all,${capabilities}`, "--"],
+      ...[...XDPCTL, ...args],
+    ]);
+
+  beforeEach((context) => needs(context, hasTool("setpriv"), "setpriv"));
+
+  it.each([["load"], ["run"]])("is told of CAP_PERFMON where the verifier asks for it, in one line: %s", (command) => {
+    const { status, stdout, stderr } = withOnly(SOME, command, "guard", "eth0");
+    expect({ status, stdout }).toEqual({ status: 3, stdout: "" });
+    expect(stderr).toMatch(/^error: .*CAP_PERFMON.*\(or root\).*prohibited for !root {2}XDPCTL_E_PERMISSION\n$/);
+    const { error } = JSON.parse(withOnly(SOME, command, "guard", "eth0", "--json").stderr) as { error: object };
+    expect(error).toMatchObject({ code: "XDPCTL_E_PERMISSION", log: expect.stringMatching(/^processed \d+ insns/m) });
+  });
+
+  it("loads what needs no more", () => {
+    expect(withOnly(SOME, "load", "drop", "eth0")).toMatchObject({ status: 0, stderr: "" });
+    expect(pinged()).toBe(false);
+  });
+
+  it.each([["status"], ["deny", "192.0.2.1"], ["map", "ls"], ["run", "guard", "eth0"], ["map", "dump", "1"]])(
+    "is told that finding what is attached takes CAP_SYS_ADMIN, in one line: %s",
+    (...args) => {
+      expect(cli("load", "guard", "eth0")).toMatchObject({ status: 0 });
+      const { status, stdout, stderr } = withOnly(`${SOME},+perfmon`, ...args);
+      expect({ status, stdout }).toEqual({ status: 3, stdout: "" });
+      expect(stderr).toMatch(/^error: finding .* needs CAP_SYS_ADMIN \(or root\) {2}XDPCTL_E_PERMISSION\n$/);
+    },
+  );
+});
+
 describe("an ordinary user", () => {
   const nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"];
   const asNobody = (...args: string[]) => pair.left.exec([...nobody, ...XDPCTL, ...args]);
@@ -481,5 +515,22 @@ describe("output", () => {
     const { status, stdout } = await watch.ended();
     expect(status).toBe(0);
     for (const line of stdout.trim().split("\n")) expect(JSON.parse(line)).toHaveProperty("interfaces");
+  });
+
+  it.each([["load"], ["run"]])("says of a program the same time in each frame: %s", async (command) => {
+    if (command === "run") await controller();
+    else cli("load", "drop", "eth0");
+    const watch = start("status", "eth0", "--watch", "30ms", "--json");
+    await watch.sees(/(.*\n){10}/);
+    watch.signal("SIGINT");
+    const { stdout } = await watch.ended();
+    const frames = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Status);
+    const since = new Set(frames.map((frame) => frame.interfaces[0]?.since));
+    expect(since.size).toBe(1);
+    const [time] = since;
+    expect(Math.abs(Date.now() - Date.parse(time ?? ""))).toBeLessThan(5000);
   });
 });

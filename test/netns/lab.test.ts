@@ -333,6 +333,11 @@ links: [ "a:eth0 -- b:eth0", "new:eth0 -- br0", "a:eth1 -- br0" ]
     const links = spawnSync("ip", ["-n", `${NAME}-switch`, "-br", "link"], { encoding: "utf8" }).stdout;
     expect(links).not.toContain("br1");
     expect(links).not.toContain("gone");
+    removed.length = 0;
+    const file = 'name: t\nnodes: { a: , b: }\nlinks: [ "a:eth0 -- b:eth0" ]\n';
+    deploy(parseLab(file), { name: NAME, onProgress: (p) => p.step === "removed" && removed.push(p.node) });
+    // The machine behind the bridges goes, too, and is nobody's.
+    expect(removed).toEqual(["new"]);
   });
 
   it("that fails leaves the lab as it was", () => {

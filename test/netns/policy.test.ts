@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { XdpctlEvent } from "../../src/events/index.js";
-import type { InterfaceStatus, PolicyStatus, Rule } from "../../src/rpc/index.js";
+import type { InterfaceStatus, MapEntry, PolicyStatus, Rule } from "../../src/rpc/index.js";
 import { TestPair } from "../fixtures/netns.js";
 import { Running, XDPCTL, xdpctl, xdpctlJson } from "../fixtures/xdpctl.js";
 
@@ -137,6 +137,68 @@ describe("the other policies that come along", () => {
   });
 });
 
+describe("a rule that is written again and again", () => {
+  const rule = (action: Rule["action"], owner: string): Rule | undefined =>
+    rules().find((one) => one.action === action && one.owner === owner);
+
+  /** Looks at a rule's hits while its source sends; they may only grow. */
+  async function grows(action: Rule["action"], owner: string, expected: number, send: () => unknown): Promise<void> {
+    let hits = 0;
+    for (let round = 0; round < 4; round++) {
+      send();
+      const now = Number(rule(action, owner)?.hits);
+      expect(now).toBeGreaterThanOrEqual(hits);
+      hits = now;
+    }
+    // One that hits between the look at it and the write is not counted.
+    expect(hits).toBeGreaterThan(expected * 0.9);
+    expect(hits).toBeLessThanOrEqual(expected);
+  }
+
+  it("keeps its hits, and is named in events: block", async () => {
+    const source = `
+      local function again(src) if src == "${pair.rightAddress}" then block(src, 60) end end
+      on("flow", again)
+      on("deny", again)`;
+    await controller("--policy", policy("again.lua", source));
+    expect(pinged()).toBe(true);
+    const events = Running.xdpctl(pair.left, "events", "--deny", "--json");
+    running.push(events);
+    await until("the block", () => rules().length === 1);
+    await grows("deny", "again", 80, () => pair.right.exec(["ping", "-c20", "-i0.01", "-W0.1", pair.leftAddress]));
+    await events.sees(/(.*\n){80}/);
+    const seen = events.stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as XdpctlEvent);
+    expect(new Set(seen.map((event) => event.type === "deny" && event.prefixLen))).toEqual(new Set([32]));
+    // What a person has put in its place stays.
+    expect(cli("deny", pair.rightAddress)).toMatchObject({ status: 0 });
+    pair.right.ping(pair.leftAddress, 5, 0.01);
+    expect(rules()).toMatchObject([{ address: pair.rightAddress, owner: "", expires: null }]);
+  });
+
+  it("keeps them for networks, for what is allowed, and for limits", async () => {
+    const source = `
+      limit("fd77:1::/64", 5, 1)
+      on("rate", function(src) limit("fd77:1::/64", 5, 1) end)
+      every(0.01, function()
+        allow("${pair.rightAddress}", 60)
+        block("203.0.113.0/24", 60)
+      end)`;
+    await controller("--policy", policy("again.lua", source));
+    await until("the rules", () => rules().length === 3);
+    await grows("allow", "again", 80, () => pair.right.ping(pair.leftAddress, 20, 0.01));
+    pair.right.exec(["ping", "-c20", "-i0.01", "-W0.1", pair.leftAddress6]);
+    const once = Number(rule("limit", "again")?.hits);
+    pair.right.exec(["ping", "-c20", "-i0.01", "-W0.1", pair.leftAddress6]);
+    expect(once).toBeGreaterThan(10);
+    expect(Number(rule("limit", "again")?.hits)).toBeGreaterThan(once + 10);
+    const maps = xdpctlJson<{ entries: MapEntry[] }>(pair.left, ["map", "dump", "deny_v4"]);
+    expect(maps.entries).toMatchObject([{ value: { owner: "again", prefixLen: 24 } }]);
+  });
+});
+
 describe("policies of a controller", () => {
   it("are loaded by relative path from where the client is, several at once, and told apart", async () => {
     await controller();
@@ -166,6 +228,41 @@ describe("policies of a controller", () => {
     expect(rules()).toEqual([]);
   });
 
+  it("are heard while they load, after the attachment and before the line that says that they run", async () => {
+    writeFileSync(join(folder, "bad.txt"), `${pair.rightAddress}\n2001:db8::/32\n`);
+    const args = ["--policy", "examples/policies/blocklist.lua", "--arg", `list=@${join(folder, "bad.txt")}`];
+    const run = await controller(...args);
+    await run.sees("blocklist  running");
+    const clock = String.raw`\d\d:\d\d:\d\d\.\d{3}`;
+    const lines = [
+      String.raw`eth0 {2}guard {2}native {2}id \d+`,
+      String.raw`${clock} {2}blocklist {2}policy {2}block {2}10\.77\.1\.2 until it is unloaded`,
+      String.raw`${clock} {2}blocklist {2}policy {2}block {2}2001:db8::\/32 until it is unloaded`,
+      `${clock} {2}blocklist {2}policy {2}log {2}2 entries blocked, 0 lines skipped`,
+      "blocklist {2}running {2}hooks deny, every",
+    ];
+    expect(run.stdout).toMatch(new RegExp(`^${lines.join("\n")}\n$`));
+    expect(pinged()).toBe(false);
+    await run.close();
+    const failing = Running.xdpctl(
+      ...([pair.left, "run", "guard", "eth0", "--json"] as const),
+      ...["--policy", policy("says.lua", "print('one', 2)\nerror('no')")],
+    );
+    running.push(failing);
+    const { status, stdout, stderr } = await failing.ended();
+    expect(status).toBe(7);
+    expect(
+      stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as object),
+    ).toMatchObject([
+      { attachments: [{ interface: "eth0" }] },
+      { type: "policy", policy: "says", action: "log", text: "one\t2" },
+    ]);
+    expect(stderr).toContain("XDPCTL_E_LUA_RUNTIME");
+  });
+
   it("keep their state over a reload, and a script that fails leaves the old one running", async () => {
     const run = await controller();
     const file = policy(
@@ -187,6 +284,8 @@ describe("policies of a controller", () => {
       expect(failed).toMatchObject({ status, stdout: "" });
       expect(failed.stderr).toContain(code);
       expect(failed.stderr).toMatch(/count\.lua:\d/);
+      if (code === "XDPCTL_E_LUA_TIMEOUT")
+        expect(failed.stderr).toMatch(/5000 ms .*\n {2}hint: .* 5 s when it is loaded/);
       await until("the old one", () => policies()[0]?.state === "running");
       expect(policies()).toMatchObject([{ name: "count", hooks: ["flow"] }]);
     }

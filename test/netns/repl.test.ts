@@ -44,6 +44,22 @@ describe("a script on standard input", () => {
     expect(existsSync(`/sys/fs/bpf/xdpctl/${pair.left.inode}`)).toBe(false);
   });
 
+  it("lists all maps of what is attached, used or not", () => {
+    const { status, stdout, stderr } = script(
+      "=maps",
+      "load guard eth0",
+      "=maps.flows:count()",
+      "=maps",
+      "local n = 0 for name, map in pairs(maps) do if name:find('^deny_') and map:count() == 0 then n = n + 1 end end print(n)",
+      "unload eth0",
+      "=maps",
+    );
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout).toMatch(
+      /^no maps: .*\neth0 {2}guard .*\n0\nmaps: events, .*deny_v6, .*, stats.*\n5\neth0 {2}guard .*detached\nno maps: .*\n$/,
+    );
+  });
+
   it("acts while it waits for the next line", async () => {
     const repl = Running.xdpctl(pair.left, "repl");
     running.push(repl);

@@ -122,7 +122,8 @@ test("someone else's program stays until --force, by link and by netlink", async
   route.close();
   expect(progOf(attachments, "eth0").mode).toBe("generic");
   expect((await failure(attachments.load(request("pass", "eth0")))).code).toBe("XDPCTL_E_OCCUPIED");
-  await attachments.load({ ...request("pass", "eth0"), force: true });
+  const { loaded } = await attachments.load({ ...request("pass", "eth0"), force: true });
+  expect(loaded[0]?.replaced).toEqual({ program: "pass", id: foreign.programs.pass?.id, ours: false });
   expect(progOf(attachments, "eth0").mode).toBe("native");
   foreign.close();
 });
@@ -208,7 +209,11 @@ test.each([
   expect(error.message).toMatch(message);
 });
 
-test.each(["", "a name with spaces", "sixteen-letters-x", "a\nb", 'qu"ote', "..", "eth0;reboot"])(
+test("an empty name of an interface is a mistake of the caller", async () => {
+  expect((await failure(open().load(request("drop", "")))).code).toBe("XDPCTL_E_USAGE");
+});
+
+test.each(["a name with spaces", "sixteen-letters-x", "a\nb", 'qu"ote', "..", "eth0;reboot"])(
   "the interface %j is not found, and nothing else happens",
   async (name) => {
     expect((await failure(open().load(request("drop", name)))).code).toBe("XDPCTL_E_NO_INTERFACE");

@@ -244,6 +244,10 @@ describe("events as text", () => {
       "portscan  policy  log  a\\x1b[2Jb",
       { type: "policy", time, policy: "portscan", action: "log", text: "a\u001b[2Jb" },
     ],
+    [
+      "talkers  policy  log  10.0.0.1\t12 kB\\x0d\\n",
+      { type: "policy", time, policy: "talkers", action: "log", text: "10.0.0.1\t12 kB\r\n" },
+    ],
     ["pid 7  lost  12 events (reader)", { type: "lost", time, where: "reader", name: "pid 7", count: 12 }],
     ["–  exit  the controller ends", { type: "exit", time }],
   ])("%s", (text, event) => expect(eventLine(event)).toBe(`${clock(time)}  ${text}`));

@@ -66,6 +66,23 @@ describe("the command line", () => {
     expect({ code, out, asked }).toEqual({ code: 2, out: "", asked: [] });
   });
 
+  it.each([
+    ["load", "drop", ""],
+    ["load", "drop", "eth0", ""],
+    ["run", "drop", ""],
+    ["unload", ""],
+    ["status", ""],
+    ["status", "--watch", "1s", ""],
+    ["events", "--interface", ""],
+    ["rules", "--interface", ""],
+    ["deny", "192.0.2.1", "--interface", ""],
+    ["allow", "192.0.2.1", "--interface="],
+  ])("refuses an empty name of an interface: %j %j %j", async (...line) => {
+    const { code, out, err, asked } = await run(line as string[], none());
+    expect(err).toMatch(/^error: the name of an interface is empty {2}XDPCTL_E_USAGE\n/);
+    expect({ code, out, asked }).toEqual({ code: 2, out: "", asked: [] });
+  });
+
   it("prints errors as one JSON object with --json, usage errors too", async () => {
     const { code, out, err } = await run("load --json", none());
     expect({ code, out }).toEqual({ code: 2, out: "" });

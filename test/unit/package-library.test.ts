@@ -72,3 +72,26 @@ test("the entries share their modules: an error of one is an error to the others
   expect(result.stderr).toBe("");
   expect(result.stdout.trim()).toBe("true");
 });
+
+test("what is public has all that it takes, and nothing else", () => {
+  const code = `
+    import * as all from "xdpctl";
+    import { Loop, monitorLinks } from "xdpctl/netlink";
+    console.log(JSON.stringify(Object.keys(all).sort()), all.Loop === Loop);
+    const loop = new Loop();
+    const monitor = monitorLinks(loop, () => {});
+    console.log(monitor.links.some((link) => link.name === "lo"));
+    monitor.close();
+    loop.close();
+  `;
+  const result = spawnSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8" });
+  expect(result.stderr).toBe("");
+  const [names = "", found] = result.stdout.trim().split("\n");
+  expect(found).toBe("true");
+  expect(names).toMatch(/ true$/);
+  const listed = JSON.parse(names.replace(/ true$/, "")) as string[];
+  expect(listed).toEqual(
+    expect.arrayContaining(["CODES", "EXIT_CODES", "Loop", "XdpAttachment", "XdpctlError", "attach"]),
+  );
+  for (const name of ["didYouMean", "editDistance", "similar"]) expect(listed).not.toContain(name);
+});

@@ -180,18 +180,19 @@ describe("IPv6", () => {
 
 describe("transport", () => {
   test("UDP, its checksum, and its length", () => {
-    const bytes = buildUdp({ sport: 4000, dport: 53 }, hello, v4);
+    const bytes = buildUdp({ sport: 4000, dport: 53 }, v4, hello);
     expect(transportChecksum(v4.src, v4.dst, IP_PROTOCOL.UDP, bytes)).toBe(0);
     const parsed = parseUdp(bytes);
     expect(parsed).toMatchObject({ sport: 4000, dport: 53 });
     expect(parsed && text(parsed.payload)).toBe("hello");
     expect(parseUdp(buildUdp({ sport: 1, dport: 2 }))?.checksum).toBe(0);
+    expect(parseUdp(buildUdp({ sport: 1, dport: 2 }, undefined, hello))?.payload).toEqual(hello);
     for (const length of [7, 14]) {
       const spoiled = bytes.slice();
       spoiled[5] = length;
       expect(parseUdp(spoiled)).toBeUndefined();
     }
-    expect(() => buildUdp({ sport: 1, dport: 2 }, new Uint8Array(65528))).toThrow("65,527 fit");
+    expect(() => buildUdp({ sport: 1, dport: 2 }, undefined, new Uint8Array(65528))).toThrow("65,527 fit");
   });
 
   test("TCP with options", () => {

@@ -84,6 +84,23 @@ describe("a hook that runs too long", () => {
     await policy.unload();
   });
 
+  it("is not taken for a quick one: it is no part of P50 and P99", async () => {
+    const { policy, errors } = await load(
+      `on("deny", function() while true do end end) on("flow", function() end) every(0.01, function() end)`,
+      { limits: { hookMs: 30 } },
+    );
+    policy.push(record({ type: 2 }), 0);
+    await until("the stop", () => errors.length === 1);
+    await until("a timer", () => policy.status().calls > 1);
+    expect(policy.status()).toMatchObject({ p50: null, p99: null });
+    policy.push(record(), 0);
+    await until("the flow", () => policy.status().p50 !== null);
+    const { p50, p99 } = policy.status();
+    expect(p50).toBeGreaterThan(0);
+    expect(p99).toBe(p50);
+    await policy.unload();
+  });
+
   it("does not delay the main thread", async () => {
     const { policy } = await load(`on("flow", function() while true do end end)`, { limits: { hookMs: 200 } });
     policy.push(record(), 0);

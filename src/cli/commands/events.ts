@@ -2,11 +2,12 @@
 import type { Command } from "commander";
 import { didYouMean, XdpctlError } from "../../errors/index.js";
 import { EVENT_TYPES, type EventType, type XdpctlEvent } from "../../events/index.js";
-import { leaf, parser, usage } from "../command.js";
+import { interfaceName, leaf, parser, usage } from "../command.js";
 import { aborted, type Context, settle } from "../context.js";
 import { EventQueue } from "../eventqueue.js";
 import { eventLine } from "../eventtext.js";
 import { parseCount, parseDuration } from "../quantities.js";
+import { visibleLines } from "../table.js";
 
 const FLAGS = ["flow", "deny", "rate", "malformed", "link", "xdp", "policy"] as const;
 
@@ -32,12 +33,16 @@ function wanted(options: EventOptions): EventType[] | undefined {
   return types.size === 0 ? undefined : [...types];
 }
 
+interface StreamOptions {
+  interface?: string;
+  count?: number;
+  seconds?: number;
+  /** What is done first, its events shown; `line` shows its own text among them, in the order of both. */
+  begin?(line: (text: string, json: unknown) => void): Promise<void>;
+}
+
 /** Streams events until one of: the signal, `count` of them, `seconds`, the controller's end. */
-export async function stream(
-  context: Context,
-  types: EventType[] | undefined,
-  options: { interface?: string; count?: number; seconds?: number },
-): Promise<void> {
+export async function stream(context: Context, types: EventType[] | undefined, options: StreamOptions): Promise<void> {
   const { signal } = context;
   const backend = await context.backend();
   const live = await context.live();
@@ -49,8 +54,11 @@ export async function stream(
     enough = resolve;
   });
   let exited = false;
+  let begins = options.begin !== undefined;
   const seen = (event: XdpctlEvent): void => {
     if (left <= 0) return;
+    // A line of what begins tells this already.
+    if (begins && event.type === "policy" && event.action === "load") return;
     exited ||= event.type === "exit";
     const asked = types === undefined || types.includes(event.type);
     // Loss is always shown, whatever was asked for.
@@ -69,6 +77,15 @@ export async function stream(
   let timer: Disposable | undefined;
   let ended: boolean | undefined;
   try {
+    try {
+      await options.begin?.((text, value) => {
+        queue.push(json ? JSON.stringify(value) : visibleLines(text));
+      });
+    } catch (error) {
+      await settle(queue.settled(), signal);
+      throw error;
+    }
+    begins = false;
     if (options.seconds !== undefined) timer = (await context.loop()).after(options.seconds * 1000, enough);
     ended = await Promise.race([
       done.then(() => false),
@@ -98,7 +115,7 @@ export function register(program: Command, context: Context): void {
   for (const flag of FLAGS) command.option(`--${flag}`, `${flag} events`);
   command
     .option("-t, --type <list>", `types, separated by commas: ${EVENT_TYPES.join(", ")}`, parser(parseTypes))
-    .option("-i, --interface <if>", "only of this interface")
+    .option("-i, --interface <if>", "only of this interface", parser(interfaceName))
     .option("-n, --count <n>", "end after N events", (text) => parseCount("count", text))
     .option("--for <duration>", "end after this time", parser(parseDuration))
     .action(async (options: EventOptions) => {

@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { XdpctlError } from "../../errors/index.js";
 import type { Attachment, LoadParams, Methods, Mode } from "../../rpc/index.js";
-import { leaf, parser, usage } from "../command.js";
+import { interfaceName, leaf, parser, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { parseBytes } from "../quantities.js";
 import { layout } from "../table.js";
@@ -41,7 +41,7 @@ export function loadParams(program: string, interfaces: readonly string[], optio
   const isPath = program.includes("/") || program.endsWith(".o");
   return {
     program: isPath ? resolve(program) : program,
-    interfaces: [...new Set(interfaces)],
+    interfaces: [...new Set(interfaces.map(interfaceName))],
     mode: options.mode,
     force: options.force === true,
     keep: options.keep === true,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
 import type { Rule, RuleSpec } from "../../rpc/index.js";
-import { type Example, leaf, parser, usage } from "../command.js";
+import { type Example, interfaceName, leaf, parser, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { formatDuration, parseCount, parseDuration, parseRate } from "../quantities.js";
 import { parsePort, parseProto, parseTarget } from "../targets.js";
@@ -100,7 +100,7 @@ function rule(
   }
   command
     .option("--for <duration>", "how long it holds: 90s, 10m, 1h30m; for ever by default", parser(parseDuration))
-    .option("-i, --interface <if>", "only the guard on this interface; every guard by default")
+    .option("-i, --interface <if>", "only the guard on this interface; every guard by default", parser(interfaceName))
     .option("-d, --delete", "delete the rule instead")
     .option("--all", `with --delete: every ${action} rule`)
     .action((targets: string[], options: RuleOptions) => act(context, action, targets, options));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
 import type { Rule } from "../../rpc/index.js";
-import { leaf } from "../command.js";
+import { interfaceName, leaf, parser } from "../command.js";
 import type { Context } from "../context.js";
 import { formatDuration } from "../quantities.js";
 import type { Cell } from "../table.js";
@@ -41,7 +41,7 @@ export function register(program: Command, context: Context): void {
     ["xdpctl rules --interface eth1", "those of one guard"],
     ["xdpctl deny --delete 198.51.100.0/24", "how one is deleted"],
   ])
-    .option("-i, --interface <if>", "only the guard on this interface")
+    .option("-i, --interface <if>", "only the guard on this interface", parser(interfaceName))
     .action(async (options: { interface?: string }) => {
       const backend = await context.backend();
       const { rules } = await backend.request(

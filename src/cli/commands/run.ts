@@ -62,16 +62,18 @@ export function register(program: Command, context: Context): void {
       const loaded = await load(inside, params, options, ["run", name, ...interfaces]);
       for (const line of attachmentLines(loaded.attachments)) terminal.line(line);
       terminal.json(loaded);
-      for (const { file, args } of options.policy ?? []) {
-        const { policy } = await controller.request("policy.load", {
-          file: resolve(file),
-          args: scriptWords(args),
-        });
-        terminal.line(`${policy.name}  ${policy.state}  hooks ${policy.hooks.join(", ") || "none"}`);
-        terminal.json({ policy });
-      }
-      controller.release();
-      if (!signal.aborted) await stream(inside, ["policy", "xdp", "link", "lost"], {});
+      if (signal.aborted) return;
+      // What scripts say while they load is shown, too.
+      await stream(inside, ["policy", "xdp", "link", "lost"], {
+        begin: async (line) => {
+          for (const { file, args } of options.policy ?? []) {
+            const params = { file: resolve(file), args: scriptWords(args) };
+            const { policy } = await controller.request("policy.load", params);
+            line(`${policy.name}  ${policy.state}  hooks ${policy.hooks.join(", ") || "none"}`, { policy });
+          }
+          controller.release();
+        },
+      });
     } finally {
       await controller.close();
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
 import type { InterfaceStatus, Methods, VerdictCount } from "../../rpc/index.js";
-import { leaf, parser } from "../command.js";
+import { interfaceName, leaf, parser } from "../command.js";
 import type { Context } from "../context.js";
 import { formatCompact, formatSince, parseDuration } from "../quantities.js";
 import { type Cell, layout } from "../table.js";
@@ -99,6 +99,7 @@ export function register(program: Command, context: Context): void {
   ])
     .option("-w, --watch [interval]", "show it again and again; every second by default", parser(parseDuration))
     .action(async (interfaces: string[], options: { watch?: number | true }) => {
+      interfaces.forEach(interfaceName);
       const backend = await context.backend();
       const params = interfaces.length === 0 ? {} : { interfaces };
       if (options.watch === undefined) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
-import { leaf, usage } from "../command.js";
+import { interfaceName, leaf, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { layout } from "../table.js";
 
@@ -15,6 +15,7 @@ export function register(program: Command, context: Context): void {
     .action(async (interfaces: string[], options: { all?: boolean; force?: boolean }) => {
       const all = options.all === true;
       if (all === interfaces.length > 0) throw usage("name the interfaces, or write --all");
+      interfaces.forEach(interfaceName);
       const backend = await context.backend();
       const { detached } = await backend.request("unload", { interfaces, all, force: options.force === true });
       const columns = ["", "", "", ""].map((title) => ({ title }));
