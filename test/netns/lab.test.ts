@@ -16,7 +16,14 @@ import { BpfObject } from "../../src/bpf/index.js";
 import type { XdpctlError } from "../../src/errors/index.js";
 import { deploy, destroy, gc, Lab, list, parseLab, readLab } from "../../src/lab/index.js";
 import { BPF_FS_MAGIC, fileSystemType, inNamespaces, namespaceInode } from "../../src/linux/index.js";
-import { EthtoolSocket, openRoute, type RouteSocket, XDP_FEATURES, XDP_FLAGS } from "../../src/netlink/index.js";
+import {
+  EthtoolSocket,
+  openRoute,
+  type RouteSocket,
+  requests,
+  XDP_FEATURES,
+  XDP_FLAGS,
+} from "../../src/netlink/index.js";
 import { compileBpf } from "../fixtures/compile.js";
 import { remaining, snapshot } from "../fixtures/leaks.js";
 
@@ -174,6 +181,11 @@ int bounce(struct xdp_md *ctx)
     try {
       withRoute(lab, "b", (route) =>
         route.setXdp(route.link("eth0")?.index ?? 0, program.programs.bounce?.fd ?? -1, XDP_FLAGS.DRV_MODE),
+      );
+      // Nobody answers ARP any more.
+      const there = withRoute(lab, "b", (route) => route.link("eth0")?.address ?? "");
+      withRoute(lab, "a", (route) =>
+        route.execute([requests.addNeighbour(route.link("eth0")?.index ?? 0, "10.0.1.2", there)]),
       );
       const received = (): number => Number(run(lab, "a", "cat", "/sys/class/net/eth0/statistics/rx_packets").stdout);
       const start = received();
