@@ -3,7 +3,6 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync
 import {
   CLONE_NEWNET,
   CLONE_NEWNS,
-  CLONE_NEWUTS,
   inNamespaces,
   MNT_DETACH,
   MS_BIND,
@@ -20,6 +19,7 @@ import {
   setNamespace,
   unmount,
   unshare,
+  unshareMounts,
 } from "../linux/index.js";
 import { EthtoolSocket, openRoute, type RouteSocket } from "../netlink/index.js";
 import { hostsPath, labDir, nodeDir, SWITCH } from "./paths.js";
@@ -120,7 +120,8 @@ export function createMachines(lab: string, plans: readonly MachinePlan[], made:
     for (const plan of plans) {
       if (plan.name === SWITCH) continue;
       setNamespace(template, "mnt");
-      unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS);
+      unshare(CLONE_NEWNET);
+      unshareMounts(`/proc/self/fd/${home.mnt}`);
       mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC);
       mount("bpf", "/sys/fs/bpf", "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC);
       setHostName(plan.name);

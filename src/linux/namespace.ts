@@ -41,6 +41,46 @@ export function namespaceInode(target: number | string = ownNamespacePath("net")
   return stat.ino;
 }
 
+const ioctl_ = lazy<(fd: number, request: bigint, value: BigUint64Array) => number>(
+  libc,
+  "int ioctl(int, unsigned long, void *)",
+);
+/** `_IOR(0xb7, 5, __u64)` of linux/nsfs.h. */
+const NS_GET_MNTNS_ID = 0x8008b705n;
+
+/** The id of a mount namespace, by which the kernel orders them; undefined before Linux 6.11. */
+function mountNamespaceId(path: string): bigint | undefined {
+  const id = new BigUint64Array(1);
+  const fd = openSync(path, "r");
+  try {
+    return ioctl_(fd, NS_GET_MNTNS_ID, id) < 0 ? undefined : id[0];
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Ids are handed to each CPU in lots of 4,096. */
+const MOST_IDS = 4 * 4096;
+const IDS_AT_ONCE = 64;
+
+/**
+ * Moves the calling thread into a copy of its mount namespace, and into a UTS namespace of its own, that can be bound to a
+ * file in the mount namespace behind `home`.
+ *
+ * The kernel refuses that, with EINVAL, where the copy's id is lower than that of `home`, as if it were older. Since ids
+ * come in lots for each CPU (Linux 6.18), a new namespace may well have a lower one: then ids are used up until it has not.
+ */
+export function unshareMounts(home: string): void {
+  unshare(CLONE_NEWNS | CLONE_NEWUTS);
+  const least = mountNamespaceId(home);
+  if (least === undefined) return;
+  for (let used = 0; used < MOST_IDS; used += IDS_AT_ONCE) {
+    if ((mountNamespaceId(ownNamespacePath("mnt")) ?? least) > least) return;
+    for (let i = 0; i < IDS_AT_ONCE; i++) unshare(CLONE_NEWUTS);
+    unshare(CLONE_NEWNS);
+  }
+}
+
 let fsUnshared = false;
 
 /** setns(2) to a mount namespace needs a thread whose fs_struct is its own. */

@@ -3,7 +3,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { BpfObject, builtinPath } from "../../src/bpf/index.js";
 import type { XdpctlEvent } from "../../src/events/index.js";
+import { openRoute, XDP_FLAGS } from "../../src/netlink/index.js";
 import type { ControllerInfo, InterfaceStatus, MapEntry, Rule } from "../../src/rpc/index.js";
 import { compileBpf, UNCHECKED } from "../fixtures/compile.js";
 import { hasTool, needs } from "../fixtures/needs.js";
@@ -129,8 +131,14 @@ describe("load, status, unload", () => {
     expect(cli("unload", "eth0", "v0", "eth0").stdout.trim().split("\n")).toHaveLength(2);
   });
 
-  it("never replaces someone else's program unless it is forced to", () => {
-    pair.left.must("ip", "link", "set", "dev", "eth0", "xdpdrv", "obj", "build/bpf/pass.bpf.o", "sec", "xdp.frags");
+  it("never replaces someone else's program unless it is forced to", async () => {
+    const others = await BpfObject.load(builtinPath("pass"));
+    pair.left.run(() => {
+      const route = openRoute();
+      route.setXdp(route.link("eth0")?.index ?? 0, others.programs.pass?.fd ?? -1, XDP_FLAGS.DRV_MODE);
+      route.close();
+    });
+    others.close();
     expect(eth0()).toMatchObject({ owner: "other", counters: null });
     expect(cli("status").stdout).toContain("someone else");
     const refused = cli("load", "drop", "eth0");
@@ -139,16 +147,6 @@ describe("load, status, unload", () => {
     expect(pinged()).toBe(true);
     expect(cli("load", "drop", "eth0", "--force")).toMatchObject({ status: 0 });
     expect(pinged()).toBe(false);
-  });
-
-  it("names the capability that an ordinary user lacks, in one line", (context) => {
-    needs(context, hasTool("setpriv"), "setpriv");
-    const nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"];
-    const readable = pair.left.exec([...nobody, "test", "-r", XDPCTL[1]]).status === 0;
-    needs(context, readable, "a source tree that nobody may read");
-    const { status, stdout, stderr } = pair.left.exec([...nobody, ...XDPCTL, "load", "drop", "eth0"]);
-    expect({ status, stdout }).toEqual({ status: 3, stdout: "" });
-    expect(stderr).toMatch(/^error: .*CAP_BPF.*XDPCTL_E_PERMISSION\n$/);
   });
 });
 
@@ -187,13 +185,15 @@ describe("a process with some capabilities", () => {
 });
 
 describe("an ordinary user", () => {
-  const nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"];
-  const asNobody = (...args: string[]) => pair.left.exec([...nobody, ...XDPCTL, ...args]);
+  // The clone may lie where only root may look: /mnt is open to all.
+  const script = 'mount --bind "$0" /mnt && cd /mnt && exec setpriv --reuid 65534 --regid 65534 --clear-groups -- "$@"';
+  const nobody = ["unshare", "--mount", "sh", "-c", script, process.cwd()];
+  const asNobody = (...args: string[]) => pair.left.exec([...nobody, process.execPath, "/mnt/bin/xdpctl.cjs", ...args]);
 
   beforeEach((context) => {
     needs(context, hasTool("setpriv"), "setpriv");
-    const readable = pair.left.exec([...nobody, "test", "-r", XDPCTL[1]]).status === 0;
-    needs(context, readable, "a source tree that nobody may read");
+    const usable = pair.left.exec([...nobody, process.execPath, "--version"]).status === 0;
+    needs(context, usable, "a node that every user may run");
     expect(cli("load", "guard", "eth0")).toMatchObject({ status: 0 });
   });
 
