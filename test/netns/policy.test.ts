@@ -33,6 +33,8 @@ async function controller(...args: string[]): Promise<Running> {
   const process = Running.xdpctl(pair.left, "run", "guard", "eth0", ...args);
   running.push(process);
   await process.sees(/^eth0 +guard|"attachments"/m);
+  const wanted = args.filter((word) => word === "--policy").length;
+  await process.sees(new RegExp(`(?:(?:^\\S+ +running +hooks|"policy":\\{)[^]*){${wanted}}`, "m"));
   return process;
 }
 
