@@ -21,7 +21,7 @@ static __always_inline bool is_allowed(const struct packet *p, __u64 now)
 {
 	if (p->ports && match_pair(&allow_pair_v4, &allow_pair_v6, p, now))
 		return true;
-	if (match(lookup_prefix(&allow_v4, &allow_v6, p), now))
+	if (match(lookup_prefix(&allow_v4, &allow_v6, p, now), now))
 		return true;
 	return p->ports && match_port(&allow_port, p, now);
 }
@@ -37,7 +37,7 @@ static __always_inline bool is_denied(const struct packet *p, __u64 now, struct 
 			goto denied;
 	}
 	d->reason = REASON_DENY_ADDR;
-	rule = match(lookup_prefix(&deny_v4, &deny_v6, p), now);
+	rule = match(lookup_prefix(&deny_v4, &deny_v6, p, now), now);
 	if (rule)
 		goto denied;
 	if (p->ports) {
@@ -57,9 +57,9 @@ denied:
 
 static __always_inline bool is_limited(const struct packet *p, __u64 now, struct decision *d)
 {
-	struct limit_rule *rule = lookup_prefix(&limit_v4, &limit_v6, p);
+	struct limit_rule *rule = (void *)lookup_prefix(&limit_v4, &limit_v6, p, now);
 
-	if (!rule || expired(rule->expires_ns, now) || take_token(p, rule->rate, rule->burst, now))
+	if (!rule || take_token(p, rule->rate, rule->burst, now))
 		return false;
 	__sync_fetch_and_add(&rule->hits, 1);
 	d->verdict = XDP_DROP;

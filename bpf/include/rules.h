@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * The rules: by source address, by destination port, by both. The longest prefix decides alone: when that rule has
- * expired, a shorter one that still lives does not take its place (user space deletes expired rules). Rules with a
- * protocol come before those for TCP and UDP (protocol 0).
+ * The rules: by source address, by destination port, by both. The longest prefix that has not expired decides. Rules with
+ * a protocol come before those for TCP and UDP (protocol 0).
  */
 #ifndef XDPCTL_RULES_H
 #define XDPCTL_RULES_H
@@ -11,6 +10,8 @@
 
 #define MAX_PREFIXES 16384
 #define MAX_PORTS 4096
+/* How many expired rules, one inside the other, are looked past: user space deletes them sooner or later. */
+#define MAX_EXPIRED 8
 
 #define PREFIX_MAP(name, key_type, value_type)                                                                         \
 	struct {                                                                                                       \
@@ -55,51 +56,69 @@ static __always_inline struct rule *match(struct rule *rule, __u64 now)
 	return rule;
 }
 
-/* The entry of the longest prefix, expired or not. */
-static __always_inline void *lookup_prefix(void *v4, void *v6, const struct packet *p)
+/*
+ * The living entry of the longest prefix. A trie gives the longest alone; where that one has expired, the next is looked
+ * for with a key that is one bit shorter than it. `before` are the bits of the key before the address. All values begin as
+ * struct rule does.
+ */
+static __always_inline struct rule *longest(void *map, void *key, __u32 *prefix_len, __u32 before, __u64 now)
+{
+	int i;
+
+	for (i = 0; i < MAX_EXPIRED; i++) {
+		struct rule *rule = bpf_map_lookup_elem(map, key);
+
+		if (!rule || !expired(rule->expires_ns, now))
+			return rule;
+		/* A rule written by hand may not say how long its prefix is. */
+		if (!rule->prefix_len || before + rule->prefix_len > *prefix_len)
+			return NULL;
+		*prefix_len = before + rule->prefix_len - 1;
+	}
+	return NULL;
+}
+
+static __always_inline struct rule *lookup_prefix(void *v4, void *v6, const struct packet *p, __u64 now)
 {
 	if (p->family == 4) {
 		struct lpm_v4_key key = { .prefix_len = 32, .addr = p->flow.src.s6_addr32[3] };
 
-		return bpf_map_lookup_elem(v4, &key);
+		return longest(v4, &key, &key.prefix_len, 0, now);
 	} else {
 		struct lpm_v6_key key = { .prefix_len = 128, .addr = p->flow.src };
 
-		return bpf_map_lookup_elem(v6, &key);
+		return longest(v6, &key, &key.prefix_len, 0, now);
+	}
+}
+
+static __always_inline struct rule *lookup_pair(void *v4, void *v6, const struct packet *p, __u8 proto, __u64 now)
+{
+	if (p->family == 4) {
+		struct pair_v4_key key = {
+			.prefix_len = 32 + 32,
+			.proto = proto,
+			.port = p->flow.dport,
+			.addr = p->flow.src.s6_addr32[3],
+		};
+
+		return longest(v4, &key, &key.prefix_len, 32, now);
+	} else {
+		struct pair_v6_key key = {
+			.prefix_len = 32 + 128,
+			.proto = proto,
+			.port = p->flow.dport,
+			.addr = p->flow.src,
+		};
+
+		return longest(v6, &key, &key.prefix_len, 32, now);
 	}
 }
 
 static __always_inline struct rule *match_pair(void *v4, void *v6, const struct packet *p, __u64 now)
 {
-	struct rule *rule;
+	struct rule *rule = match(lookup_pair(v4, v6, p, p->flow.proto, now), now);
 
-	if (p->family == 4) {
-		struct pair_v4_key key = {
-			.prefix_len = 32 + 32,
-			.proto = p->flow.proto,
-			.port = p->flow.dport,
-			.addr = p->flow.src.s6_addr32[3],
-		};
-
-		rule = match(bpf_map_lookup_elem(v4, &key), now);
-		if (rule)
-			return rule;
-		key.proto = 0;
-		return match(bpf_map_lookup_elem(v4, &key), now);
-	} else {
-		struct pair_v6_key key = {
-			.prefix_len = 32 + 128,
-			.proto = p->flow.proto,
-			.port = p->flow.dport,
-			.addr = p->flow.src,
-		};
-
-		rule = match(bpf_map_lookup_elem(v6, &key), now);
-		if (rule)
-			return rule;
-		key.proto = 0;
-		return match(bpf_map_lookup_elem(v6, &key), now);
-	}
+	return rule ? rule : match(lookup_pair(v4, v6, p, 0, now), now);
 }
 
 static __always_inline struct rule *match_port(void *map, const struct packet *p, __u64 now)

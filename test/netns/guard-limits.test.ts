@@ -50,6 +50,26 @@ test("a source gets its burst, and then what its rate refills", () => {
   while (run(frame) === DROP) expect(now()).toBeLessThan(end);
 });
 
+test("a rule that has expired is as if it were not there: the wider one decides", () => {
+  const past = now() - 1n;
+  const deny = (addr: string, prefixLen: number, expiresNs = 0n): void =>
+    map("deny_v4").set({ addr, prefixLen }, { expiresNs, prefixLen });
+  deny("10.0.0.0", 8);
+  for (const [addr, length] of [
+    ["10.1.0.0", 16],
+    ["10.1.1.0", 24],
+    ["10.1.1.1", 32],
+  ] as const)
+    deny(addr, length, past);
+  expect(run(udp("10.1.1.1", 53))).toBe(DROP);
+  expect(map("deny_v4").get({ addr: "10.0.0.0", prefixLen: 8 })).toMatchObject({ hits: 1n });
+  limit("11.0.0.0", 8, 0, 1);
+  limit("11.0.0.1", 32, 1000, 1000, past);
+  expect(run(udp("11.0.0.1", 53))).toBe(DROP);
+  deny("12.0.0.1", 32, past);
+  expect(run(udp("12.0.0.1", 53))).toBe(PASS);
+});
+
 test("the longest prefix limits; an allow rule comes first; rate 0 lets nothing through", () => {
   limit("10.0.0.0", 8, 0, 100);
   limit("10.1.0.0", 16, 1, 2);
