@@ -61,6 +61,7 @@ export const CODES = {
   XDPCTL_E_BPFFS: { class: "kernel", remedy: "mount it: mount -t bpf bpf /sys/fs/bpf" },
   XDPCTL_E_LAYOUT: { class: "conflict", remedy: "unload the old program first: its maps have another layout" },
 
+  XDPCTL_E_NO_FAMILY: { class: "not-found", remedy: "`xdpctl genl ls` lists the families; is the module loaded?" },
   XDPCTL_E_NETLINK: { class: "kernel", remedy: "the kernel's reason is in the message" },
 
   XDPCTL_E_CONTROLLER_RUNS: { class: "conflict", remedy: "use that controller, or end it first" },

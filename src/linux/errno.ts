@@ -27,6 +27,7 @@ const TEXT: Record<string, string> = {
   ENOSPC: "no space left",
   ERANGE: "out of range",
   ENOSYS: "not implemented by this kernel",
+  ENODATA: "no data",
   EOPNOTSUPP: "not supported",
   ENOTSUP: "not supported",
   ENOTSUPP: "not supported by this kernel",

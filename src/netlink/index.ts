@@ -10,10 +10,20 @@ export {
 } from "./address.js";
 export { NETLINK_GENERIC, NETLINK_NETFILTER, NETLINK_ROUTE, XDP_FLAGS } from "./constants.js";
 export { EthtoolSocket, XDP_FEATURES } from "./ethtool.js";
+export {
+  type GenericAttributeType,
+  type GenericCommand,
+  type GenericFamily,
+  type GenericGroup,
+  type GenericMessage,
+  GenericSocket,
+} from "./generic.js";
+export { GenericMonitor, type GenericMonitorHandler } from "./generic-monitor.js";
+export { genericAttribute } from "./generic-value.js";
 export type { BridgeSettings, Link, LinkSettings, LinkXdp, VethEnd, VethPeer, XdpAttachMode } from "./link.js";
 export { hardwareBytes } from "./link.js";
 export { type LinkHandler, LinkMonitor, monitorLinks } from "./monitor.js";
 export { hasMasquerade, type MasqueradeSpec, setMasquerade } from "./nftables.js";
 export { openRoute, RouteSocket, requests } from "./route.js";
-export type { Request } from "./message.js";
+export type { Part, Request } from "./message.js";
 export { NetlinkSocket, type NetlinkSocketOptions } from "./socket.js";

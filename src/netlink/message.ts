@@ -52,6 +52,13 @@ export function u32be(type: number, value: number): Part {
   return attribute(type, data);
 }
 
+/** An unsigned 16-bit attribute in host order. */
+export function u16(type: number, value: number): Part {
+  const data = Buffer.alloc(2);
+  data.writeUInt16LE(value & 0xffff);
+  return attribute(type, data);
+}
+
 export function u8(type: number, value: number): Part {
   return attribute(type, Uint8Array.of(value));
 }

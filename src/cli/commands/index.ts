@@ -18,6 +18,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   events: async () => (await import("./events.js")).register,
   policy: async () => (await import("./policy.js")).register,
   run: async () => (await import("./run.js")).register,
+  genl: async () => (await import("./genl.js")).register,
   lab: async () => (await import("./lab.js")).register,
   repl: async () => (await import("./repl.js")).register,
   version: async () => (await import("./version.js")).register,
