@@ -5,11 +5,10 @@ import {
   type Family,
   firstFree,
   ipText,
+  NetworkSet,
   networkOf,
   notAHost,
-  overlap,
   type Prefix,
-  parseIp,
   parsePrefix,
   prefixText,
 } from "./ip.js";
@@ -27,20 +26,21 @@ interface Taken {
 /** Gives every interface an IPv4 and an IPv6 address: what the file says, and what it leaves open in a free network. */
 export function chooseAddresses(document: LabDocument, topology: Topology): void {
   const taken = new Map<string, Taken>();
-  const networks: Prefix[] = [];
+  const networks = new NetworkSet();
   for (const segment of topology.segments) {
     for (const member of segment.members) takeExplicit(document, member, taken, networks);
     for (const text of [segment.subnet, segment.subnet6]) {
       const prefix = text === undefined ? undefined : parsePrefix(text);
-      if (prefix !== undefined) networks.push(networkOf(prefix));
+      if (prefix !== undefined) networks.add(prefix);
     }
   }
   document.raise();
   const counter = { 4: 0, 6: 0 };
+  const next = new Map<string, bigint>();
   for (const segment of topology.segments) {
     for (const family of FAMILIES) {
       const network = segmentNetwork(document, segment, family, networks, counter);
-      if (network !== undefined) fill(document, segment, network, taken);
+      if (network !== undefined) fill(document, segment, network, taken, next);
     }
   }
   document.raise();
@@ -50,7 +50,7 @@ function takeExplicit(
   document: LabDocument,
   member: InterfaceDraft,
   taken: Map<string, Taken>,
-  networks: Prefix[],
+  networks: NetworkSet,
 ): void {
   for (const { text, path } of member.explicit) {
     const prefix = parsePrefix(text);
@@ -73,7 +73,7 @@ function takeExplicit(
     if (prefix.family === 6 && member.mtu < IPV6_MTU) {
       document.problem(path, `IPv6 needs an mtu of ${IPV6_MTU}, and ${owner} has ${member.mtu}`);
     }
-    networks.push(networkOf(prefix));
+    networks.add(prefix);
     member.addresses.push(prefixText(prefix));
   }
 }
@@ -83,7 +83,7 @@ function segmentNetwork(
   document: LabDocument,
   segment: Segment,
   family: Family,
-  networks: Prefix[],
+  networks: NetworkSet,
   counter: Record<Family, number>,
 ): Prefix | undefined {
   const text = family === 4 ? segment.subnet : segment.subnet6;
@@ -107,40 +107,34 @@ function segmentNetwork(
       document.problem(segment.path, "there is no free network left for automatic addresses");
       return undefined;
     }
-    if (!networks.some((one) => overlap(one, next))) return next;
+    if (!networks.overlaps(next)) return next;
   }
 }
 
-/** Routers come first: they have the low addresses that one expects of gateways. */
-function fill(document: LabDocument, segment: Segment, network: Prefix, taken: Map<string, Taken>): void {
+/**
+ * Routers come first: they have the low addresses that one expects of gateways. `next` has where to go on in a network:
+ * what is below is taken.
+ */
+function fill(
+  document: LabDocument,
+  segment: Segment,
+  network: Prefix,
+  taken: Map<string, Taken>,
+  next: Map<string, bigint>,
+): void {
+  const key = prefixText(network);
   const routers = segment.members.filter((member) => member.node.settings.forward === true);
   const hosts = segment.members.filter((member) => member.node.settings.forward !== true);
   for (const member of [...routers, ...hosts]) {
     if (member.addresses.some((text) => parsePrefix(text)?.family === network.family)) continue;
-    const free = firstFree(network, new Set(taken.keys()));
+    const free = firstFree(network, taken, next.get(key));
     const owner = `${member.node.name}:${member.name}`;
     if (free === undefined) {
-      document.problem(segment.path, `the network ${prefixText(network)} has no free address for ${owner}`);
+      document.problem(segment.path, `the network ${key} has no free address for ${owner}`);
       return;
     }
+    next.set(key, free.value - network.value + 1n);
     taken.set(ipText(free.family, free.value), { owner, path: member.path });
     member.addresses.push(prefixText(free));
   }
-}
-
-/** The addresses of `node` on networks that it shares with `from`: one a family. */
-export function neighbourAddresses(topology: Topology, from: string, node: string): string[] {
-  const found = new Map<Family, string>();
-  for (const segment of topology.segments) {
-    if (!segment.members.some((member) => member.node.name === from)) continue;
-    for (const member of segment.members) {
-      if (member.node.name !== node) continue;
-      for (const text of member.addresses) {
-        const address = text.split("/")[0] ?? "";
-        const family = parseIp(address)?.family;
-        if (family !== undefined && !found.has(family)) found.set(family, address);
-      }
-    }
-  }
-  return [...found.values()];
 }

@@ -44,6 +44,10 @@ const MAX_BYTES = 1 << 20;
 const MAX_VALUES = 100_000;
 const MAX_DEPTH = 16;
 const SHOWN_PROBLEMS = 5;
+/** Problems with a guess at what was meant: to compare with thousands of names takes its time. */
+const HINTS = 50;
+/** Characters of a source line, and of another's message, that are shown. */
+const MAX_SHOWN = 160;
 
 const pathKey = (path: Path): string => path.map(String).join("\0");
 
@@ -68,26 +72,55 @@ export class LabDocument {
     const document = yaml().parseDocument(this.#text, {
       lineCounter: this.#lines,
       prettyErrors: false,
-      uniqueKeys: true,
+      // Theirs compares each name with each other; ours is in #map.
+      uniqueKeys: false,
     });
-    const source = this.#text;
-    for (const error of document.errors) {
-      let at = error.pos[0];
-      if (error.code === "DUPLICATE_KEY") {
-        // It points behind the entry before.
-        at += /^(\s|#.*\n)*/.exec(source.slice(at))?.[0].length ?? 0;
-        const name = /^("[^"\n]*"|'[^'\n]*'|[^\s:]+)/.exec(source.slice(at))?.[0] ?? "";
-        this.#add(at, `the name ${shown(name.replace(/^["']|["']$/g, ""))} is there twice`);
-      } else this.#add(at, `not valid YAML: ${error.message.split("\n")[0]}`);
-    }
+    for (const error of document.errors) this.#add(error.pos[0], this.#yamlProblem(error));
     this.raise();
-    this.#resolve = (node) => node.resolve(document);
+    this.#document = document;
     const value = this.#walk(document.contents as Node | null, schema, [], 0);
     this.raise();
     return value;
   }
 
-  #resolve: (node: { resolve(doc: unknown): Node | undefined }) => Node | undefined = () => undefined;
+  #yamlProblem({ code, message, pos }: Yaml.YAMLParseError): string {
+    if (code === "MULTIPLE_DOCS") {
+      return `one lab a file: there is a second document at line ${this.#lines.linePos(pos[0]).line}`;
+    }
+    if (/call stack/i.test(message)) return "it is nested too deep";
+    const text = message.split("\n")[0] ?? "";
+    return `not valid YAML: ${text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 1)}…` : text}`;
+  }
+
+  #document: Yaml.Document.Parsed | undefined;
+  #targets: Map<Yaml.Alias, Node> | undefined;
+
+  /** What an alias stands for: the nearest node before it that has its name. */
+  #resolve(alias: Yaml.Alias): Node | undefined {
+    if (this.#targets === undefined) {
+      const targets = new Map<Yaml.Alias, Node>();
+      const anchors = new Map<string, Node>();
+      yaml().visit(this.#document ?? null, {
+        Node(_, node) {
+          if (yaml().isAlias(node)) {
+            const target = anchors.get(node.source);
+            if (target !== undefined) targets.set(node, target);
+          } else if (node.anchor !== undefined) anchors.set(node.anchor, node);
+        },
+      });
+      this.#targets = targets;
+    }
+    return this.#targets.get(alias);
+  }
+
+  /** `(did you mean …?)`, or nothing. */
+  hint(word: string, ...names: Iterable<string>[]): string {
+    if (this.problems.length >= HINTS) return "";
+    return didYouMean(
+      word,
+      names.flatMap((some) => [...some]),
+    );
+  }
 
   /** Notes a problem at the name that ends `path`, or of its nearest parent; with `value`, at what that name has. */
   problem(path: Path, message: string, value = false): void {
@@ -126,7 +159,7 @@ export class LabDocument {
     const [first, ...others] = sorted as [Problem, ...Problem[]];
     const place = (p: Problem): string => `${this.file}:${p.line}:${p.column}: ${p.message}`;
     const source = this.#text.split("\n")[first.line - 1] ?? "";
-    const lines = source.trim() === "" ? [] : [source, `${" ".repeat(first.column - 1)}^`];
+    const lines: string[] = source.trim() === "" ? [] : excerpt(source, first.column);
     lines.push(...others.slice(0, SHOWN_PROBLEMS).map(place));
     if (others.length > SHOWN_PROBLEMS) lines.push(`… and ${others.length - SHOWN_PROBLEMS} more`);
     throw new XdpctlError("XDPCTL_E_LAB_FILE", place(first), { lines });
@@ -157,11 +190,17 @@ export class LabDocument {
   #map(node: Node, schema: Schema, path: Path, depth: number): Record<string, unknown> {
     const out: Record<string, unknown> = {};
     if (!yaml().isMap(node)) return out;
+    const seen = new Set<string>();
     for (const pair of node.items) {
       const key = yaml().isScalar(pair.key) ? String(pair.key.source ?? pair.key.value) : "";
       const name = yaml().isScalar(pair.key) && pair.key.type !== "PLAIN" ? String(pair.key.value) : key;
       const at = [...path, name];
       const offset = (pair.key as Node | null)?.range?.[0];
+      if (seen.has(name)) {
+        this.#add(offset ?? 0, `the name ${shown(name)} is there twice`);
+        continue;
+      }
+      seen.add(name);
       if (offset !== undefined) this.#names.set(pathKey(at), offset);
       const known = schema.properties !== undefined && Object.hasOwn(schema.properties, name);
       const inner = known ? schema.properties?.[name] : schema.additionalProperties;
@@ -208,6 +247,15 @@ export class LabDocument {
       }
     }
   }
+}
+
+/** A source line with a caret below; of a long one, what is around the column (from 1). */
+function excerpt(source: string, column: number): [string, string] {
+  const start = Math.max(0, Math.min(column - 1 - MAX_SHOWN / 2, source.length - MAX_SHOWN));
+  const part = source.slice(start, start + MAX_SHOWN);
+  const left = start === 0 ? part : `…${part.slice(1)}`;
+  const shown = start + MAX_SHOWN >= source.length ? left : `${left.slice(0, -1)}…`;
+  return [shown, `${" ".repeat(Math.max(column - 1 - start, 0))}^`];
 }
 
 const TYPE_NAMES: Record<string, string> = {

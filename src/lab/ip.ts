@@ -74,13 +74,6 @@ export function networkOf(prefix: Prefix): Prefix {
   return { ...prefix, value: prefix.value & ~hostMask(prefix) };
 }
 
-/** Whether two networks share addresses. */
-export function overlap(a: Prefix, b: Prefix): boolean {
-  if (a.family !== b.family) return false;
-  const length = Math.min(a.length, b.length);
-  return networkOf({ ...a, length }).value === networkOf({ ...b, length }).value;
-}
-
 /** Why an address can't be an interface's: it is its network's own, or the broadcast address. */
 export function notAHost(prefix: Prefix): string | undefined {
   if (prefix.family === 6 ? prefix.length === 128 : prefix.length >= 31) return undefined;
@@ -90,11 +83,62 @@ export function notAHost(prefix: Prefix): string | undefined {
   return undefined;
 }
 
-/** The lowest address of a network that is not taken, as an interface address; undefined when there is none. */
-export function firstFree(network: Prefix, taken: ReadonlySet<string>): Prefix | undefined {
+/** Networks, of which one asks whether another overlaps any: the time does not grow with their number. */
+export class NetworkSet {
+  /** The networks by family and length; the same cut to a shorter length, where that was asked for. */
+  readonly #known = new Map<string, { prefix: Prefix; values: Set<bigint> }>();
+  readonly #cut = new Map<string, { prefix: Prefix; values: Set<bigint> }>();
+
+  /** Adds the network that an address with a prefix length lies in. */
+  add(one: Prefix): void {
+    const { value } = networkOf(one);
+    const key = `${one.family}/${one.length}`;
+    const same = this.#known.get(key);
+    if (same === undefined) this.#known.set(key, { prefix: one, values: new Set([value]) });
+    else same.values.add(value);
+    for (const { prefix, values } of this.#cut.values()) {
+      if (prefix.family === one.family && prefix.length < one.length) values.add(cutTo(one, prefix.length));
+    }
+  }
+
+  overlaps(one: Prefix): boolean {
+    for (const { prefix, values } of this.#known.values()) {
+      if (prefix.family !== one.family || prefix.length > one.length) continue;
+      if (values.has(cutTo(one, prefix.length))) return true;
+    }
+    return this.#cutTo(one).has(networkOf(one).value);
+  }
+
+  /** What is longer than `one`, cut to its length. */
+  #cutTo(one: Prefix): Set<bigint> {
+    const key = `${one.family}/${one.length}`;
+    const there = this.#cut.get(key);
+    if (there !== undefined) return there.values;
+    const made = new Set<bigint>();
+    for (const { prefix, values } of this.#known.values()) {
+      if (prefix.family !== one.family || prefix.length <= one.length) continue;
+      for (const value of values) made.add(cutTo({ ...prefix, value }, one.length));
+    }
+    this.#cut.set(key, { prefix: one, values: made });
+    return made;
+  }
+}
+
+const cutTo = (one: Prefix, length: number): bigint => networkOf({ ...one, length }).value;
+
+/**
+ * The lowest address of a network that is not taken, as an interface address; undefined when there is none. Hosts below
+ * `from` are left out.
+ */
+export function firstFree(
+  network: Prefix,
+  taken: { has(address: string): boolean },
+  from: bigint = 0n,
+): Prefix | undefined {
   const mask = hostMask(network);
   const base = networkOf(network).value;
-  for (let host = mask <= 1n ? 0n : 1n; host <= mask && host < 65536n; host++) {
+  const lowest = mask <= 1n ? 0n : 1n;
+  for (let host = from > lowest ? from : lowest; host <= mask && host < 65536n; host++) {
     const prefix = { ...network, value: base | host };
     if (notAHost(prefix) === undefined && !taken.has(ipText(prefix.family, prefix.value))) return prefix;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { isatty } from "node:tty";
 import { didYouMean, XdpctlError } from "../errors/index.js";
 import { inNamespaces, needCapabilities } from "../linux/index.js";
 import { shown } from "./shown.js";
@@ -113,9 +114,14 @@ export class Lab implements Disposable {
     return replaceIn(this.namespaces(node), argv, { ...this.environment(node), ...env });
   }
 
-  /** The shell of this lab's machines: bash with a prompt that names the machine, else sh. */
-  shellCommand(): [string, ...string[]] {
+  /**
+   * The shell of this lab's machines: bash with a prompt that names the machine, else sh. Without a terminal it reads its
+   * commands from standard input, and prompts for none.
+   */
+  shellCommand(interactive = isatty(0)): [string, ...string[]] {
     const bash = ["/bin/bash", "/usr/bin/bash"].find((path) => existsSync(path));
+    // Bash takes a socket as standard input for a remote login, and would read ~/.bashrc.
+    if (!interactive) return bash === undefined ? ["/bin/sh", "-s"] : [bash, "--norc", "-s"];
     return bash === undefined ? ["/bin/sh", "-i"] : [bash, "--rcfile", shellSettings(this.name), "-i"];
   }
 

@@ -1,5 +1,15 @@
 // SPDX-License-Identifier: MIT
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  writeFileSync,
+} from "node:fs";
+import { XdpctlError } from "../errors/index.js";
 import {
   CLONE_NEWNET,
   CLONE_NEWNS,
@@ -23,6 +33,7 @@ import {
 } from "../linux/index.js";
 import { EthtoolSocket, openRoute, type RouteSocket } from "../netlink/index.js";
 import { hostsPath, labDir, nodeDir, SWITCH } from "./paths.js";
+import { shown } from "./shown.js";
 import { labNames, type MachineMark } from "./state.js";
 
 const KINDS = ["net", "mnt", "uts"] as const;
@@ -156,10 +167,36 @@ function readSetting(name: string): string | undefined {
   }
 }
 
-/** Writes a setting of the calling thread's network namespace; returns false where the kernel lacks it. */
-export function writeSetting(name: string, value: string): boolean {
+/**
+ * Writes a setting that somebody named, such as `net/ipv4/tcp_syncookies`. Nothing outside of the network's settings is
+ * written, whatever the name: XDPCTL_E_LAB_DEPLOY. Returns false where the kernel lacks it.
+ */
+export function writeNetworkSetting(name: string, value: string): boolean {
+  const refuse = (): never => {
+    throw new XdpctlError("XDPCTL_E_LAB_DEPLOY", `${shown(name)} is no setting of a machine's own network`);
+  };
+  if (name.split("/").some((part) => part === "" || part === "." || part === "..")) refuse();
+  let path: string;
   try {
-    writeFileSync(`${SETTINGS}/${name}`, value, { flag: "w" });
+    path = realpathSync(`${SETTINGS}/${name}`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
+  if (!path.startsWith(`${SETTINGS}/net/`)) refuse();
+  return writeSetting(path.slice(SETTINGS.length + 1), value);
+}
+
+/** Writes a setting of the calling thread's network namespace; returns false where the kernel lacks it. */
+function writeSetting(name: string, value: string): boolean {
+  try {
+    // It never makes a file.
+    const fd = openSync(`${SETTINGS}/${name}`, constants.O_WRONLY | constants.O_NOFOLLOW);
+    try {
+      writeFileSync(fd, value);
+    } finally {
+      closeSync(fd);
+    }
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;

@@ -3,8 +3,9 @@ import { XdpctlError } from "../errors/index.js";
 import { IPV6_MTU } from "./addressing.js";
 import { errno } from "../linux/index.js";
 import { hasMasquerade, type Request, requests, setMasquerade, type VethPeer, XDP_FEATURES } from "../netlink/index.js";
-import { hasIpv6, type Machine, setForwarding, writeSetting } from "./machine.js";
+import { hasIpv6, type Machine, setForwarding, writeNetworkSetting } from "./machine.js";
 import { SWITCH } from "./paths.js";
+import { shown } from "./shown.js";
 import type { EndSpec, InterfaceSpec, LabSpec, LinkSpec, NodeSpec } from "./spec.js";
 import type { LabState, LinkMark } from "./state.js";
 
@@ -217,8 +218,8 @@ function configureKernel(node: NodeSpec, before: NodeSpec | undefined, at: Machi
     }
     for (const [name, value] of settings) {
       const path = name.includes("/") ? name : name.replaceAll(".", "/");
-      if (!writeSetting(path, value)) {
-        throw new XdpctlError("XDPCTL_E_LAB_DEPLOY", `${node.name}: this kernel has no setting ${name}`);
+      if (!writeNetworkSetting(path, value)) {
+        throw new XdpctlError("XDPCTL_E_LAB_DEPLOY", `${node.name}: this kernel has no setting ${shown(name)}`);
       }
     }
   });

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-import { didYouMean, XdpctlError } from "../errors/index.js";
+import { XdpctlError } from "../errors/index.js";
 import { readBounded } from "../linux/index.js";
-import { chooseAddresses, neighbourAddresses } from "./addressing.js";
+import { chooseAddresses } from "./addressing.js";
 import { LabDocument, type Path, type Schema } from "./document.js";
 import { shown } from "./shown.js";
-import { overlap, parseIp, parsePrefix } from "./ip.js";
+import { NetworkSet, parseIp, parsePrefix } from "./ip.js";
+import { Neighbours } from "./neighbours.js";
 import { LAB_SCHEMA, type LabFile } from "./schema.js";
 import type { EndSpec, LabSpec, NodeSpec, RouteSpec } from "./spec.js";
 import {
@@ -30,13 +31,15 @@ export function parseLab(text: string, file = "lab.yml"): LabSpec {
   const topology = buildTopology(document, lab);
   document.raise();
   chooseAddresses(document, topology);
-  const nodes = [...topology.nodes.values()].map((node) => nodeSpec(document, topology, node));
+  const neighbours = new Neighbours(topology);
+  const nodes = [...topology.nodes.values()].map((node) => nodeSpec(document, topology, neighbours, node));
   document.raise();
+  const mtus = bridgeMtus(topology);
   return {
     name: lab.name,
     file,
     nodes,
-    bridges: [...topology.bridges].map(([name, bridge]) => ({ name, mtu: bridge.mtu ?? bridgeMtu(topology, name) })),
+    bridges: [...topology.bridges].map(([name, { mtu }]) => ({ name, mtu: mtu ?? mtus.get(name) ?? DEFAULT_MTU })),
     links: topology.links.map(({ ends, mtu }) => ({ ends: [endSpec(ends[0]), endSpec(ends[1])], mtu })),
   };
 }
@@ -55,11 +58,14 @@ export function readLab(file: string): LabSpec {
 }
 
 /** A bridge carries the smallest packet size of its links, as the kernel would have it. */
-function bridgeMtu(topology: Topology, name: string): number {
-  const sizes = topology.links
-    .filter((link) => link.ends.some((end) => "bridge" in end && end.bridge === name))
-    .map((link) => link.mtu);
-  return sizes.length === 0 ? DEFAULT_MTU : Math.min(...sizes);
+function bridgeMtus(topology: Topology): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const { ends, mtu } of topology.links) {
+    for (const end of ends) {
+      if ("bridge" in end) found.set(end.bridge, Math.min(found.get(end.bridge) ?? mtu, mtu));
+    }
+  }
+  return found;
 }
 
 function endSpec(end: InterfaceDraft | BridgePort): EndSpec {
@@ -70,12 +76,16 @@ function texts(values: Record<string, string | number> | undefined): Record<stri
   return Object.fromEntries(Object.entries(values ?? {}).map(([name, value]) => [name, String(value)]));
 }
 
-function nodeSpec(document: LabDocument, topology: Topology, node: NodeDraft): NodeSpec {
-  const routes = explicitRoutes(document, node);
+function nodeSpec(document: LabDocument, topology: Topology, neighbours: Neighbours, node: NodeDraft): NodeSpec {
+  const networks = new NetworkSet();
+  for (const prefix of node.interfaces.flatMap((one) => one.addresses.map(parsePrefix))) {
+    if (prefix !== undefined) networks.add(prefix);
+  }
+  const routes = explicitRoutes(document, node, networks);
   const families = new Set(
     routes.filter((r) => r.to === "default").map((r) => (r.via?.includes(":") === true ? 6 : 4)),
   );
-  for (const via of gateways(document, topology, node)) {
+  for (const via of gateways(document, topology, neighbours, node, networks)) {
     if (!families.has(via.includes(":") ? 6 : 4)) routes.push({ to: "default", via });
   }
   return {
@@ -96,50 +106,47 @@ function nodeSpec(document: LabDocument, topology: Topology, node: NodeDraft): N
 }
 
 /** Default gateways: as the file says; else the one router on a host's network. */
-function gateways(document: LabDocument, topology: Topology, node: NodeDraft): string[] {
+function gateways(
+  document: LabDocument,
+  topology: Topology,
+  neighbours: Neighbours,
+  node: NodeDraft,
+  networks: NetworkSet,
+): string[] {
   const given = node.settings.gateway;
   const path = [...node.path, "gateway"];
   if (given === "none") return [];
   if (given !== undefined) {
     const address = parseIp(given);
     if (address !== undefined) {
-      checkReachable(document, node, given, path);
+      checkReachable(document, node, networks, given, path);
       return [given];
     }
-    const names = [...topology.nodes.keys()];
-    const found = given === node.name ? [] : neighbourAddresses(topology, node.name, given);
+    const found = given === node.name ? [] : neighbours.addresses(node.name, given);
     if (found.length === 0) {
       const reason = topology.nodes.has(given)
         ? `${shown(node.name)} shares no network with ${shown(given)}`
-        : `there is no machine ${shown(given)}${didYouMean(given, names)}`;
+        : `there is no machine ${shown(given)}${document.hint(given, topology.nodes.keys())}`;
       document.problem(path, `the gateway can't be used: ${reason}`, true);
     }
     return found;
   }
   if (node.settings.forward === true) return [];
-  const routers = new Set<string>();
-  for (const segment of topology.segments) {
-    if (!segment.members.some((member) => member.node === node)) continue;
-    for (const member of segment.members) {
-      if (member.node !== node && member.node.settings.forward === true) routers.add(member.node.name);
-    }
-  }
   // Two routers: which one is meant, the file has to say.
-  const [only] = routers;
-  return routers.size === 1 && only !== undefined ? neighbourAddresses(topology, node.name, only) : [];
+  const only = neighbours.onlyRouter(node.name);
+  return only === undefined ? [] : neighbours.addresses(node.name, only);
 }
 
-function checkReachable(document: LabDocument, node: NodeDraft, via: string, path: Path): void {
+function checkReachable(document: LabDocument, node: NodeDraft, networks: NetworkSet, via: string, path: Path): void {
   const host = parsePrefix(`${via}/${via.includes(":") ? 128 : 32}`);
-  const own = node.interfaces.flatMap((one) => one.addresses.map(parsePrefix));
   // Link-local next hops are on every link.
   if (host === undefined || via.toLowerCase().startsWith("fe80:")) return;
-  if (!own.some((prefix) => prefix !== undefined && overlap(prefix, host))) {
+  if (!networks.overlaps(host)) {
     document.problem(path, `${shown(node.name)} has no network on which ${via} could be`, true);
   }
 }
 
-function explicitRoutes(document: LabDocument, node: NodeDraft): RouteSpec[] {
+function explicitRoutes(document: LabDocument, node: NodeDraft, networks: NetworkSet): RouteSpec[] {
   return (node.settings.routes ?? []).map((given, i) => {
     const path = [...node.path, "routes", i];
     const route = typeof given === "string" ? routeOf(given) : given;
@@ -149,11 +156,11 @@ function explicitRoutes(document: LabDocument, node: NodeDraft): RouteSpec[] {
     if (route.via === undefined && route.dev === undefined) document.problem(path, "a route needs `via` or `dev`");
     if (route.via !== undefined) {
       if (parseIp(route.via) === undefined) document.problem(path, `${shown(route.via)} is not an IP address`);
-      else checkReachable(document, node, route.via, path);
+      else checkReachable(document, node, networks, route.via, path);
     }
-    const names = node.interfaces.map((one) => one.name);
-    if (route.dev !== undefined && !names.includes(route.dev)) {
-      document.problem(path, `${shown(node.name)} has no interface ${shown(route.dev)}${didYouMean(route.dev, names)}`);
+    if (route.dev !== undefined && !node.byName.has(route.dev)) {
+      const hint = document.hint(route.dev, node.byName.keys());
+      document.problem(path, `${shown(node.name)} has no interface ${shown(route.dev)}${hint}`);
     }
     return {
       to: route.to,

@@ -71,7 +71,8 @@ const NODE_PROPERTIES = {
     type: "object",
     propertyNames: {
       type: "string",
-      pattern: "^net(\\.[A-Za-z0-9_-]+|/[A-Za-z0-9_.-]+)+$",
+      // Written below /proc/sys by root: no part of a name may be empty, `.` or `..`.
+      pattern: "^net((\\.[A-Za-z0-9_-]+)+|(/(?!\\.{1,2}(/|$))[A-Za-z0-9_.@+=-]+)+)$",
       patternErrorMessage: "only settings of the machine's own network (net.…) can be given",
     },
     additionalProperties: { anyOf: [{ type: "string" }, { type: "integer" }] },

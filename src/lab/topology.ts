@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-import { didYouMean } from "../errors/index.js";
 import type { LabDocument, Path } from "./document.js";
 import { shown } from "./shown.js";
 import type { BridgeFile, EndpointFile, LabFile, LinkFile, NodeFile } from "./schema.js";
@@ -10,6 +9,7 @@ export interface NodeDraft {
   readonly path: Path;
   readonly settings: NodeFile;
   readonly interfaces: InterfaceDraft[];
+  readonly byName: Map<string, InterfaceDraft>;
 }
 
 export interface InterfaceDraft {
@@ -61,8 +61,8 @@ function inherit(document: LabDocument, file: LabFile, own: NodeFile, path: Path
   while (kind !== undefined && !BASE_KINDS.includes(kind)) {
     const next = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined;
     if (next === undefined) {
-      const known = [...Object.keys(kinds), ...BASE_KINDS];
-      document.problem([...path, "kind"], `there is no kind ${shown(kind)}${didYouMean(kind, known)}`, true);
+      const hint = document.hint(kind, Object.keys(kinds), BASE_KINDS);
+      document.problem([...path, "kind"], `there is no kind ${shown(kind)}${hint}`, true);
       break;
     }
     if (seen.has(kind)) {
@@ -127,7 +127,7 @@ export function buildTopology(document: LabDocument, file: LabFile): Topology {
       bridges.set(name, {});
     } else if (name === "switch")
       document.problem(path, "`switch` is the name of the lab's own namespace for its bridges");
-    else nodes.set(name, { name, path, settings, interfaces: [] });
+    else nodes.set(name, { name, path, settings, interfaces: [], byName: new Map() });
   }
   const joined = new Map<string, Segment>();
   for (const [name, b] of bridges) {
@@ -172,8 +172,8 @@ function placeEnd(
   if (bridges.has(end.node)) return { bridge: end.node, port: end.interface ?? "" };
   const node = nodes.get(end.node);
   if (node === undefined) {
-    const known = [...nodes.keys(), ...bridges.keys()];
-    document.problem(end.path, `there is no machine or bridge ${shown(end.node)}${didYouMean(end.node, known)}`);
+    const hint = document.hint(end.node, nodes.keys(), bridges.keys());
+    document.problem(end.path, `there is no machine or bridge ${shown(end.node)}${hint}`);
     return undefined;
   }
   const name = end.interface;
@@ -182,7 +182,7 @@ function placeEnd(
     return undefined;
   }
   if (!checkInterfaceName(document, end.path, name)) return undefined;
-  const twin = node.interfaces.find((one) => one.name === name);
+  const twin = node.byName.get(name);
   if (twin !== undefined) {
     document.problem(end.path, `${shown(`${node.name}:${name}`)} is linked twice (also ${document.where(twin.path)})`);
     return undefined;
@@ -197,6 +197,7 @@ function placeEnd(
     mtu: DEFAULT_MTU,
   };
   node.interfaces.push(draft);
+  node.byName.set(name, draft);
   return draft;
 }
 
@@ -229,21 +230,20 @@ function namePorts(document: LabDocument, links: readonly LinkDraft[]): void {
 }
 
 function checkInterfaces(document: LabDocument, node: NodeDraft): void {
-  const names = node.interfaces.map((one) => one.name);
   const unknown = (path: Path, name: string, value: boolean): void => {
     document.problem(
       path,
-      `${shown(node.name)} has no interface ${shown(name)}${didYouMean(name, names)}: no link names it`,
+      `${shown(node.name)} has no interface ${shown(name)}${document.hint(name, node.byName.keys())}: no link names it`,
       value,
     );
   };
   for (const [name, given] of Object.entries(node.settings.addresses ?? {})) {
-    const draft = node.interfaces.find((one) => one.name === name);
+    const draft = node.byName.get(name);
     const path = [...node.path, "addresses", name];
     if (draft === undefined) unknown(path, name, false);
     else draft.explicit.push(...listOf(given).map((text) => ({ text, path })));
   }
-  for (const name of masqueraded(node)) if (!names.includes(name)) unknown([...node.path, "masquerade"], name, true);
+  for (const name of masqueraded(node)) if (!node.byName.has(name)) unknown([...node.path, "masquerade"], name, true);
 }
 
 export function masqueraded(node: NodeDraft): string[] {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { type SpawnSyncOptionsWithStringEncoding, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -112,6 +112,32 @@ describe("lab commands", () => {
       expect(lab([command, "--help"]).stdout).toContain("Examples:");
   });
 
+  it("run a script of standard input in a shell that prompts for nothing", () => {
+    const script = "hostname; echo $-; echo err >&2; exit 3\n";
+    const { status, stdout, stderr } = lab(["shell", "client", "--lab", NAME], { input: script });
+    expect({ status, stderr }).toEqual({ status: 3, stderr: "err\n" });
+    expect(stdout).toMatch(/^client\n[a-hj-zA-Z]*\n$/);
+  });
+
+  it("count one machine as one", () => {
+    const file = join(folder, "one.lab.yml");
+    writeFileSync(file, `name: ${NAME}-one\nnodes:\n  a:\n`);
+    try {
+      expect(lab(["deploy", file]).stdout).toMatch(/: 1 machine, \d+ ms$/m);
+    } finally {
+      lab(["destroy", `${NAME}-one`]);
+    }
+  });
+
+  it("refuse settings that lead out of the machine's network", () => {
+    const target = join(folder, "written");
+    const file = join(folder, "hostile.lab.yml");
+    writeFileSync(file, `name: ${NAME}-bad\nnodes:\n  a: { sysctls: { "net/../../..${target}": x } }\n`);
+    expect(lab(["deploy", file])).toMatchObject({ status: 7, stderr: expect.stringContaining(`${file}:3:19: `) });
+    expect(existsSync(target)).toBe(false);
+    expect(existsSync(`/run/xdpctl/labs/${NAME}-bad`)).toBe(false);
+  });
+
   it("check a file without root", () => {
     expect(lab(["validate", "labs/pair.lab.yml"]).stdout).toMatch(/^left +eth0 +10\.0\.1\.1\/24 fd00:0:1::1\/64/m);
   });
@@ -166,6 +192,46 @@ describe("lab run", () => {
 });
 
 describe("lab tmux", () => {
+  afterEach(() => expect(isUp()).toBe(false));
+  const pair = join(folder, "pair.lab.yml");
+  writeFileSync(pair, `name: ${NAME}\nnodes:\n  left:\n  right:\nlinks:\n  - left:eth0 -- right:eth0\n`);
+
+  it("shows the first machines of a lab that has no usual ones", async (context) => {
+    needs(context, hasTool("tmux"), "tmux");
+    const env = { ...process.env, TMUX_TMPDIR: folder, TMUX: undefined, SHELL: "/bin/sh" };
+    const tmux = (...args: string[]): string => spawnSync("tmux", args, { env, encoding: "utf8" }).stdout;
+    try {
+      expect(lab(["tmux", pair], { env }).status).toBe(0);
+      expect(tmux("list-panes", "-t", NAME).trim().split("\n")).toHaveLength(3);
+      const pane = (n: number): string => tmux("capture-pane", "-p", "-t", `${NAME}:0.${n}`);
+      await until("the REPL", () => pane(1).includes("left@"));
+      await until("the shell", () => /@right:/.test(pane(2)));
+    } finally {
+      tmux("kill-server");
+      lab(["destroy", NAME]);
+    }
+  });
+
+  it("leaves no lab and no session when tmux fails, or is not there", () => {
+    const bin = join(folder, "bin");
+    const log = join(folder, "tmux.log");
+    mkdirSync(bin);
+    const cases = "has-session) exit 1;; new-session) echo @0;; split-window) echo no space >&2; exit 1;;";
+    writeFileSync(join(bin, "tmux"), `#!/bin/sh\necho "$@" >> ${log}\ncase $1 in ${cases} esac\n`, { mode: 0o755 });
+    expect(lab(["tmux", pair], { env: { ...process.env, PATH: `${bin}:${process.env.PATH}` } })).toMatchObject({
+      status: 4,
+      stderr: expect.stringContaining("tmux split-window failed: no space"),
+    });
+    expect(isUp()).toBe(false);
+    expect(readFileSync(log, "utf8")).toContain(`kill-session -t =${NAME}`);
+    const none = lab(["tmux", pair], { env: { ...process.env, PATH: folder } });
+    expect(none).toMatchObject({ status: 5, stderr: expect.stringContaining("tmux is not installed") });
+    const empty = join(folder, "empty.lab.yml");
+    writeFileSync(empty, `name: ${NAME}\nnodes: {}\n`);
+    const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
+    expect(lab(["tmux", empty], { env })).toMatchObject({ status: 5, stderr: expect.stringContaining("no machines") });
+  });
+
   it("has four panes, and is there the second time", async (context) => {
     needs(context, hasTool("tmux"), "tmux");
     // A server of its own: nobody's sessions are touched.

@@ -433,6 +433,37 @@ describe("failures and crashes", () => {
     expect(existsSync(`/run/xdpctl/labs/${NAME}`)).toBe(false);
   });
 
+  it("a deploy writes no setting outside of its machine's network", () => {
+    const target = `/tmp/${NAME}-written`;
+    const [first, ...others] = parseLab(PAIR).nodes;
+    if (first === undefined) throw new Error("no machine");
+    for (const name of [
+      `net/../../..${target}`,
+      `net/ipv4/../../../..${target}`,
+      "net/../kernel/hostname",
+      "net//ipv4/ip_forward",
+      "net/./ipv4/ip_forward",
+      "kernel.hostname",
+      "net",
+    ]) {
+      // The parser refuses these; a lab may also be described by a program.
+      const spec = { ...parseLab(PAIR), nodes: [{ ...first, sysctls: { [name]: "x" } }, ...others] };
+      const error = failure(() => deploy(spec, { name: NAME }));
+      expect([name, error.code]).toEqual([name, "XDPCTL_E_LAB_DEPLOY"]);
+      expect(error.message).toContain("no setting of a machine's own network");
+      expect(existsSync(`/run/xdpctl/labs/${NAME}`)).toBe(false);
+    }
+    expect(existsSync(target)).toBe(false);
+    // A name of an interface has dots as well.
+    const lab = up(
+      PAIR.replace("  a:\n", '  a: { sysctls: { "net/ipv4/conf/eth0.1/forwarding": 1 } }\n').replace(
+        "a:eth0",
+        "a:eth0.1",
+      ),
+    );
+    expect(run(lab, "a", "cat", "/proc/sys/net/ipv4/conf/eth0.1/forwarding").stdout).toBe("1\n");
+  });
+
   it("names that can't be are refused", () => {
     for (const name of ["", "a b", "a\nb", "../a", 'a"b', "x".repeat(33)]) {
       expect(failure(() => deploy(parseLab(PAIR), { name })).code).toBe("XDPCTL_E_BAD_NAME");

@@ -1,6 +1,16 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, it } from "vitest";
-import { firstFree, ipText, networkOf, notAHost, overlap, parseIp, parsePrefix, prefixText } from "../../src/lab/ip.js";
+import {
+  type Prefix,
+  firstFree,
+  ipText,
+  networkOf,
+  NetworkSet,
+  notAHost,
+  parseIp,
+  parsePrefix,
+  prefixText,
+} from "../../src/lab/ip.js";
 import { addressText } from "../../src/linux/index.js";
 
 const prefix = (text: string) => {
@@ -45,7 +55,19 @@ describe("addresses as numbers", () => {
   it("know their networks", () => {
     expect(prefixText(networkOf(prefix("192.168.5.100/24")))).toBe("192.168.5.0/24");
     expect(prefixText(networkOf(prefix("fd00:5::100/64")))).toBe("fd00:5::/64");
+    const overlap = (a: Prefix, b: Prefix): boolean => {
+      const [first, second, asked] = [new NetworkSet(), new NetworkSet(), new NetworkSet()];
+      first.add(a);
+      second.add(b);
+      // What is added after a question counts as well.
+      asked.overlaps(b);
+      asked.add(a);
+      const found = first.overlaps(b);
+      expect([second.overlaps(a), asked.overlaps(b)]).toEqual([found, found]);
+      return found;
+    };
     expect(overlap(prefix("10.0.0.0/8"), prefix("10.9.0.0/16"))).toBe(true);
+    expect(overlap(prefix("10.0.0.0/16"), prefix("10.0.9.1/16"))).toBe(true);
     expect(overlap(prefix("10.0.0.0/16"), prefix("10.1.0.0/16"))).toBe(false);
     expect(overlap(prefix("::/0"), prefix("0.0.0.0/0"))).toBe(false);
   });

@@ -149,6 +149,15 @@ describe("a lab file with a mistake", () => {
       "no free address for c:e",
     ],
     ["a foreign setting", withA("sysctls: { kernel.panic: 1 }"), "3:19", "only settings of the machine's own network"],
+    [
+      "two documents",
+      "name: t\nnodes:\n  a:\n---\nname: u\n",
+      "4:1",
+      "one lab a file: there is a second document at line 4",
+    ],
+    ["a very deep list", `name: t\nnodes: ${"[".repeat(20_000)}\n`, "", "it is nested too deep"],
+    ["a duplicate name in quotes", 'name: t\nnodes:\n  a:\n  # again\n  "a":\n', "5:3", "`a` is there twice"],
+    ["a duplicate setting", withA("forward: true, forward: false"), "3:23", "`forward` is there twice"],
     ["a machine called switch", "name: t\nnodes:\n  switch:\n", "3:3", "the lab's own namespace"],
     ["broken YAML", "name: t\nnodes: {\n", "", "not valid YAML"],
     ["nothing at all", "", "1:1", "must be a map, not nothing"],
@@ -159,6 +168,62 @@ describe("a lab file with a mistake", () => {
     expect(error.message).toContain(message);
     expect(error.message.slice(0, 6 + place.length)).toBe(`t.yml:${place}`);
     expect(error.message).not.toContain("\n");
+  });
+
+  it.each([
+    "net/../../../tmp/x",
+    "net/ipv4/../../kernel/panic",
+    "net/..",
+    "net/.",
+    "net/./ipv4",
+    "net//ipv4",
+    "net/ipv4/",
+    "net/",
+    "/net/ipv4/ip_forward",
+    "../net/ipv4",
+    "net..ipv4",
+    "net.ipv4.",
+    "net.ipv4/../../kernel/panic",
+    "net/ipv4.../../x\n",
+    "net/ipv4/tcp_syncookies\n",
+    "net",
+    "kernel.panic",
+    "network/x",
+  ])("may not set %j", (name) => {
+    for (const where of [withA(`sysctls: { ${JSON.stringify(name)}: 1 }`)]) {
+      const error = failure(where);
+      expect(error.code).toBe("XDPCTL_E_LAB_FILE");
+      expect(error.message).toMatch(/^t\.yml:3:19: .*only settings of the machine's own network/);
+    }
+    const settings = `{ sysctls: { ${JSON.stringify(name)}: 1 } }`;
+    expect(failure(`${PAIR}defaults: ${settings}\n`).code).toBe("XDPCTL_E_LAB_FILE");
+    expect(failure(`${PAIR}kinds: { k: ${settings} }\n`).code).toBe("XDPCTL_E_LAB_FILE");
+  });
+
+  it.each([
+    "net.ipv4.tcp_syncookies",
+    "net/ipv4/conf/eth0.100/forwarding",
+    "net/ipv4/conf/..a/forwarding",
+    "net/ipv6/conf/a@b+c=d/accept_ra",
+  ])("may set %s", (name) => {
+    const lab = parseLab(withA(`sysctls: { ${name}: 1 }`));
+    expect(lab.nodes[0]?.sysctls).toEqual({ [name]: "1" });
+  });
+
+  it("shows what is around the mistake of a long line", () => {
+    const nodes = (count: number): string => Array.from({ length: count }, (_, i) => `n${i}: {}`).join(", ");
+    const shownOf = (text: string): [string, string] => {
+      const [source = "", caret = ""] = failure(text).lines ?? [];
+      expect(source.length).toBeLessThanOrEqual(160);
+      return [source, source.slice(caret.length - 1)];
+    };
+    const wrong = "x: { fowrard: true }";
+    const middle = shownOf(`name: t\nnodes: { ${nodes(500)}, ${wrong}, y: {}, ${nodes(0)}z: { env: {} } }\n`);
+    expect(middle[0]).toMatch(/^…/);
+    expect(middle[1]).toMatch(/^fowrard/);
+    const first = shownOf(`name: t\nnodes: { ${wrong}, ${nodes(500)} }\n`);
+    expect(first[0]).toMatch(/^nodes: .*…$/);
+    expect(first[1]).toMatch(/^fowrard/);
   });
 
   it("shows the line, and the other mistakes", () => {
@@ -182,6 +247,27 @@ describe("a lab file with a mistake", () => {
     expect(failure("name: t\nnodes: { __proto__: { forward: true } }\n").message).toContain("__proto__");
     expect(({} as { forward?: boolean }).forward).toBeUndefined();
   });
+
+  it("of thousands of machines takes no time that grows with their square", () => {
+    const many = (line: (i: number) => string): string => Array.from({ length: 5000 }, (_, i) => line(i)).join("");
+    const machines = many((i) => `  m${i}:\n`);
+    const start = performance.now();
+    const bridged = `name: t\nnodes:\n${machines}bridges:\n  br: { subnet: 10.0.0.0/16 }\nlinks:\n`;
+    const lab = parseLab(bridged + many((i) => `  - m${i}:eth0 -- br\n`));
+    expect(lab.nodes[4999]?.interfaces[0]?.addresses).toEqual(["10.0.19.136/16", "fd00:0:1::1388/64"]);
+    const star = `name: t\nnodes:\n  r: { forward: true }\n${machines}links:\n`;
+    const rays = parseLab(star + many((i) => `  - m${i}:eth0 -- r:e${i}\n`));
+    expect(rays.nodes[5000]?.routes).toEqual([
+      { to: "default", via: "10.19.136.1" },
+      { to: "default", via: "fd00:0:1388::1" },
+    ]);
+    const aliases = `name: t\nnodes:\n  a: &x { env: { A: x } }\n${many((i) => `  m${i}: *x\n`)}`;
+    expect(parseLab(aliases).nodes[5000]?.env).toEqual({ A: "x" });
+    const wrong = `name: t\nnodes:\n${machines}links:\n${many((i) => `  - x${i}:e -- y${i}:e\n`)}`;
+    expect(failure(wrong).message).toContain("did you mean");
+    // Half a second each where this was written; with their square it would be a minute.
+    expect(performance.now() - start).toBeLessThan(12_000);
+  }, 30_000);
 
   it("that is missing is said so", () => {
     expect(() => readLab("no/such.lab.yml")).toThrow("there is no such file");

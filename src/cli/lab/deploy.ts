@@ -42,7 +42,7 @@ export function registerDeploy(lab: Command, terminal: Terminal): void {
         ]),
       );
       for (const node of removed) terminal.line(`${node}  removed`);
-      terminal.line(`lab ${made.name}: ${nodes.length} machines, ${ms} ms`);
+      terminal.line(`lab ${made.name}: ${nodes.length} ${nodes.length === 1 ? "machine" : "machines"}, ${ms} ms`);
       terminal.json({ lab: made.name, nodes, removed, ms });
     });
 }

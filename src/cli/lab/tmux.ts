@@ -7,6 +7,8 @@ import { exampleText } from "../command.js";
 import type { Terminal } from "../terminal.js";
 import { openRoom, ownCommand } from "./select.js";
 
+const USUAL = ["xdp", "server", "client"];
+
 const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 const line = (...args: string[]): string =>
   `exec ${ownCommand(...args)
@@ -22,22 +24,36 @@ export function registerTmux(lab: Command, terminal: Terminal): void {
       "after",
       exampleText([
         ["xdpctl lab tmux labs/xdp.lab.yml", "brings the lab up first, when it is not"],
+        ["xdpctl lab tmux labs/pair.lab.yml", "without these three, the panes have the file's first three machines"],
         ["xdpctl lab tmux", "the lab `xdp` that runs"],
       ]),
     )
     .action(async (file: string | undefined, options: { session?: string }) => {
       const room = await openRoom();
-      const name = file === undefined ? (options.session ?? "xdp") : room.readLab(file).name;
+      const spec = file === undefined ? undefined : room.readLab(file);
+      const name = spec?.name ?? options.session ?? "xdp";
       const session = options.session ?? name;
+      const isUp = (): boolean => room.list().some((one) => one.name === name);
       let ours = false;
+      // This also says when there is no tmux, before anything is made.
       if (!tmux("has-session", "-t", `=${session}`)) {
-        if (file !== undefined && !room.list().some((one) => one.name === name)) {
-          room.deploy(room.readLab(file));
+        if (spec !== undefined && !isUp()) {
+          paneMachines(
+            name,
+            spec.nodes.map((node) => node.name),
+          );
+          room.deploy(spec);
           ours = true;
         }
-        const opened = room.Lab.open(name);
-        for (const node of ["xdp", "server", "client"]) opened.check(node);
-        createSession(session, name);
+        try {
+          const opened = room.Lab.open(name);
+          const machines = paneMachines(name, opened.nodes);
+          for (const node of machines) opened.check(node);
+          createSession(session, name, machines);
+        } catch (error) {
+          if (ours && isUp()) room.destroy(name);
+          throw error;
+        }
       }
       if (!isatty(0) || !isatty(1)) {
         terminal.line(`the session ${session} is there: \`tmux attach -t ${session}\``);
@@ -45,39 +61,70 @@ export function registerTmux(lab: Command, terminal: Terminal): void {
       }
       attach(session);
       if (ours && !tmux("has-session", "-t", `=${session}`)) {
-        if (room.list().some((one) => one.name === name)) room.destroy(name);
+        if (isUp()) room.destroy(name);
         terminal.line(`lab ${name}: down`);
-      } else if (room.list().some((one) => one.name === name)) {
+      } else if (isUp()) {
         terminal.line(`the lab ${name} goes on; \`xdpctl lab destroy ${name}\` takes it down`);
       }
     });
 }
 
-function run(args: readonly string[], stdio: "ignore" | "inherit"): number {
-  const done = spawnSync("tmux", args, { stdio: stdio === "ignore" ? ["ignore", "ignore", "pipe"] : "inherit" });
+/**
+ * The machines of the panes, that with the REPL first: `xdp`, `server` and `client`; in a lab that lacks one of them, its
+ * first three, before which `xdp` goes.
+ */
+function paneMachines(lab: string, names: readonly string[]): [string, ...string[]] {
+  const ordered = [...names].sort((a, b) => Number(b === "xdp") - Number(a === "xdp"));
+  const [first, ...others] = USUAL.every((name) => names.includes(name)) ? USUAL : ordered.slice(0, 3);
+  if (first === undefined) throw new XdpctlError("XDPCTL_E_NO_NODE", `the lab ${lab} has no machines to show`);
+  return [first, ...others];
+}
+
+interface Ran {
+  readonly ok: boolean;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function run(args: readonly string[], stdio: "pipe" | "inherit"): Ran {
+  const done = spawnSync("tmux", args, {
+    stdio: stdio === "pipe" ? ["ignore", "pipe", "pipe"] : "inherit",
+    encoding: "utf8",
+  });
   if ((done.error as NodeJS.ErrnoException | undefined)?.code === "ENOENT") {
     throw new XdpctlError("XDPCTL_E_NO_FILE", "tmux is not installed", { remedy: "apt-get install tmux" });
   }
-  return done.status ?? 1;
+  return { ok: done.status === 0, stdout: (done.stdout ?? "").trim(), stderr: (done.stderr ?? "").trim() };
 }
 
-const tmux = (...args: string[]): boolean => run(args, "ignore") === 0;
+const tmux = (...args: string[]): boolean => run(args, "pipe").ok;
 
-function must(...args: string[]): void {
-  if (!tmux(...args)) throw new XdpctlError("XDPCTL_E_SYSCALL", `tmux ${args[0]} failed`);
+/** What tmux prints. */
+function must(...args: string[]): string {
+  const { ok, stdout, stderr } = run(args, "pipe");
+  if (ok) return stdout;
+  const reason = stderr === "" ? "" : `: ${stderr.split("\n")[0]}`;
+  throw new XdpctlError("XDPCTL_E_SYSCALL", `tmux ${args[0]} failed${reason}`);
 }
 
-function createSession(session: string, lab: string): void {
-  const at = `=${session}:0`;
-  const shell = (node: string): string => line("lab", "shell", node, "--lab", lab);
-  must("new-session", "-d", "-s", session, "-x", "200", "-y", "50", "-n", "lab", "-c", process.cwd());
-  must("split-window", "-t", at, line("lab", "exec", "--lab", lab, "xdp", "--", ...ownCommand("repl")));
-  must("split-window", "-t", at, shell("server"));
-  // Four panes in a column are too low for a fifth split: lay them out in between.
-  must("select-layout", "-t", at, "tiled");
-  must("split-window", "-t", at, shell("client"));
-  must("select-layout", "-t", at, "tiled");
-  must("select-pane", "-t", `${at}.1`);
+function createSession(session: string, lab: string, [first, ...others]: [string, ...string[]]): void {
+  const size = ["-x", "200", "-y", "50"];
+  // By its id: a user's settings may count windows and panes from 1.
+  const at = must("new-session", "-dPF", "#{window_id}", "-s", session, ...size, "-n", "lab", "-c", process.cwd());
+  try {
+    const pane = (command: string): string => {
+      const id = must("split-window", "-t", at, "-PF", "#{pane_id}", command);
+      // Four panes in a column are too low for a fifth split: lay them out in between.
+      must("select-layout", "-t", at, "tiled");
+      return id;
+    };
+    const repl = pane(line("lab", "exec", "--lab", lab, first, "--", ...ownCommand("repl")));
+    for (const node of others) pane(line("lab", "shell", node, "--lab", lab));
+    must("select-pane", "-t", repl);
+  } catch (error) {
+    tmux("kill-session", "-t", `=${session}`);
+    throw error;
+  }
 }
 
 function attach(session: string): void {
