@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- blocklist.lua: blocks every address of a file: one address or block (10.0.0.0/8) a line, `#` starts a comment
 --
 --   xdpctl policy load examples/policies/blocklist.lua list=@bad.txt

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- linkwatch.lua: says when links come and go, and puts a program back on an interface that comes back
 --
 --   xdpctl policy load examples/policies/linkwatch.lua

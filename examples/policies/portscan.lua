@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- portscan.lua: who tries many ports in a short time is out for ten minutes
 --
 --   xdpctl policy load examples/policies/portscan.lua

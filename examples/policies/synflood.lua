@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- synflood.lua: a source that opens too many TCP connections a second gets few packets for a minute
 --
 --   xdpctl policy load examples/policies/synflood.lua

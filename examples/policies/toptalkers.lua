@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- toptalkers.lua: who sent the most since the last look at the flow table
 --
 --   xdpctl policy load examples/policies/toptalkers.lua

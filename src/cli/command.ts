@@ -20,8 +20,9 @@ export function leaf(parent: Command, usage: string, description: string, exampl
 }
 
 /** A command that only holds others, such as `map`. */
-export function group(parent: Command, name: string, description: string): Command {
-  return parent.command(name).description(description);
+export function group(parent: Command, name: string, description: string, examples: readonly Example[] = []): Command {
+  const made = parent.command(name).description(description);
+  return examples.length === 0 ? made : made.addHelpText("after", exampleText(examples));
 }
 
 /** Lets a parser of quantities serve commander, which adds the option's name. */

@@ -22,12 +22,18 @@ export function parseDuration(text: string): number {
   return sum;
 }
 
-/** Packets per second of `1000`, `1000/s`, `10k`, `600/m`. Throws XDPCTL_E_USAGE. */
+/** Packets per second, at least 1, of `1000`, `1000/s`, `10k`, `600/m`. Throws XDPCTL_E_USAGE. */
 export function parseRate(text: string): number {
   const match = /^(\d+(?:\.\d+)?)([kmg]?)(?:\/(s|m|h))?$/.exec(text.trim().toLowerCase());
   const rate =
     match === null ? 0 : (Number(match[1]) * (FACTOR[match[2] ?? ""] ?? 1)) / (SECONDS[match[3] ?? "s"] ?? 1);
   if (!(rate > 0) || rate > 1e12) refuse("rate", text, "1000/s, 10k/s or 600/m");
+  if (rate < 1) {
+    const least = match?.[3] === undefined ? "1" : `${SECONDS[match[3]]}/${match[3]}`;
+    throw new XdpctlError("XDPCTL_E_USAGE", `${text.trim()} is less than one packet a second, which no limit can be`, {
+      remedy: `the smallest is ${least}`,
+    });
+  }
   return rate;
 }
 

@@ -21,8 +21,12 @@ import { Hub } from "./hub.js";
 import { Policies } from "./policies.js";
 import { RateMeter } from "./rates.js";
 import { Rings } from "./rings.js";
+import { sweepRules } from "./rules.js";
 import { isShared, loadWith, sharedMethods, unloadWith } from "./service.js";
 import { statusOf } from "./status.js";
+
+/** How often expired rules are deleted. */
+const SWEEP_SECONDS = 5;
 
 export interface ControllerOptions {
   kind: ControllerInfo["kind"];
@@ -51,6 +55,7 @@ export class Controller implements Backend, AsyncDisposable {
   #server: RpcServer | undefined;
   #closing: Promise<void> | undefined;
   #queue: Promise<unknown> = Promise.resolve();
+  #ticks = 0;
 
   private constructor(options: ControllerOptions, attachments: Attachments) {
     this.loop = options.loop;
@@ -126,6 +131,7 @@ export class Controller implements Backend, AsyncDisposable {
     this.#rates.tick(this.#attachments);
     this.#rings.checkLost();
     this.#policies.tick();
+    if (++this.#ticks % SWEEP_SECONDS === 0) sweepRules(this.#attachments);
   }
 
   #linkChanged(event: LinkEvent | LostEvent): void {
@@ -237,11 +243,13 @@ export class Controller implements Backend, AsyncDisposable {
     }
   }
 
-  subscribe<S extends Stream>(
+  /** Throws XDPCTL_E_NO_INTERFACE for an interface that is not there. */
+  async subscribe<S extends Stream>(
     _stream: S,
     params: Streams[S]["params"],
     item: (item: Streams[S]["item"]) => void,
   ): Promise<Subscription> {
+    if (params.interface !== undefined) this.#attachments.link(params.interface);
     let end: () => void = () => undefined;
     const ended = new Promise<void>((resolve) => {
       end = resolve;
@@ -252,7 +260,7 @@ export class Controller implements Backend, AsyncDisposable {
       stop();
       end();
     };
-    return Promise.resolve({ ended, close, [Symbol.dispose]: close });
+    return { ended, close, [Symbol.dispose]: close };
   }
 
   /** Stops the Lua chunk that the REPL runs, if one runs. */

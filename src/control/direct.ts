@@ -3,6 +3,7 @@ import { XdpctlError } from "../errors/index.js";
 import { needCapabilities } from "../linux/index.js";
 import type { Backend, Method, Methods } from "../rpc/index.js";
 import { Attachments } from "../xdp/index.js";
+import { sweepRules } from "./rules.js";
 import { isShared, loadWith, sharedMethods, unloadWith } from "./service.js";
 import { statusOf } from "./status.js";
 
@@ -34,7 +35,11 @@ async function answer(method: Method, params: unknown): Promise<unknown> {
   try {
     // An ordinary user may ask for the status; all else would tell him that nothing is there.
     if (method !== "status" && !attachments.seesOurs) needSight(method);
-    if (isShared(method)) return sharedMethods[method](attachments, params as never);
+    if (isShared(method)) {
+      // A controller does so by the clock.
+      if (method.startsWith("rule")) sweepRules(attachments);
+      return sharedMethods[method](attachments, params as never);
+    }
     switch (method) {
       case "load": {
         const { loaded: _, ...result } = await loadWith(attachments, {

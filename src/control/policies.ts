@@ -155,7 +155,7 @@ export class Policies {
     this.#list = [...this.#policies.values()];
     await policy.unload();
     const removed = removeOwned(this.#maps(), ownerName(name));
-    this.#tell(name, "unload", `${removed} rules removed`);
+    this.#tell(name, "unload", `${removed} ${removed === 1 ? "rule" : "rules"} removed`);
     return { removed };
   }
 

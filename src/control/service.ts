@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-import type { Attachment as AttachmentInfo, LoadParams, Methods } from "../rpc/index.js";
+import type { Attachment as AttachmentInfo, LoadParams, Methods, Rule, RuleSpec } from "../rpc/index.js";
 import type { Attachments, Loaded } from "../xdp/index.js";
 import { dumpMap, getEntry, listMaps, setEntry, withMap } from "./maps.js";
-import { addRule, deleteRules, listRules } from "./rules.js";
+import { addRules, deleteAllRules, deleteRules } from "./rule-write.js";
+import { listRules } from "./rules.js";
 
 const DUMP_LIMIT = 10_000;
 
@@ -11,6 +12,8 @@ export type SharedMethod =
   | "rules"
   | "rule.add"
   | "rule.delete"
+  | "rules.add"
+  | "rules.delete"
   | "map.list"
   | "map.dump"
   | "map.get"
@@ -21,10 +24,18 @@ type Handlers = {
   [M in SharedMethod]: (attachments: Attachments, params: Methods[M]["params"]) => Methods[M]["result"];
 };
 
+function each({ rule, addresses }: Methods["rules.add"]["params"]): RuleSpec[] {
+  return addresses.map((address) => ({ ...rule, address }));
+}
+
 export const sharedMethods: Handlers = {
   rules: (attachments, params) => ({ rules: listRules(attachments, params.interface) }),
-  "rule.add": (attachments, params) => ({ rule: addRule(attachments, params) }),
-  "rule.delete": (attachments, params) => ({ deleted: deleteRules(attachments, params) }),
+  "rule.add": (attachments, params) => ({ rule: addRules(attachments, [params])[0] as Rule }),
+  "rule.delete": (attachments, params) => ({
+    deleted: params.all === true ? deleteAllRules(attachments, params) : deleteRules(attachments, [params]),
+  }),
+  "rules.add": (attachments, params) => ({ rules: addRules(attachments, each(params)) }),
+  "rules.delete": (attachments, params) => ({ deleted: deleteRules(attachments, each(params)) }),
   "map.list": (attachments, params) => ({ maps: listMaps(attachments, params.all) }),
   "map.dump": (attachments, params) => withMap(attachments, params, (map) => dumpMap(map, params.limit ?? DUMP_LIMIT)),
   "map.get": (attachments, params) => withMap(attachments, params, (map) => getEntry(map, params.key)),

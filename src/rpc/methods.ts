@@ -10,6 +10,8 @@ const METHODS: Record<Method, true> = {
   rules: true,
   "rule.add": true,
   "rule.delete": true,
+  "rules.add": true,
+  "rules.delete": true,
   "map.list": true,
   "map.dump": true,
   "map.get": true,

@@ -151,6 +151,9 @@ export interface Methods {
   rules: { params: { interface?: string }; result: { rules: Rule[] } };
   "rule.add": { params: RuleSpec; result: { rule: Rule } };
   "rule.delete": { params: RuleSpec & { all?: boolean }; result: { deleted: number } };
+  /** The same rule for many addresses: all of them or none. */
+  "rules.add": { params: { rule: RuleSpec; addresses: string[] }; result: { rules: Rule[] } };
+  "rules.delete": { params: { rule: RuleSpec; addresses: string[] }; result: { deleted: number } };
   "map.list": { params: { all: boolean }; result: { maps: MapSummary[] } };
   "map.dump": { params: MapTarget & { limit?: number }; result: { entries: MapEntry[]; truncated: boolean } };
   "map.get": { params: MapTarget & { key: Plain }; result: MapEntry };

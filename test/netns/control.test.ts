@@ -205,3 +205,107 @@ test("events that did not fit into the ring are counted and reported", { timeout
   subscription.close();
   expect((await controller.request("status", {})).interfaces[0]?.lost).toBeGreaterThan(100);
 });
+
+const addressesFrom = (first: number, count: number): string[] =>
+  Array.from({ length: count }, (_, i) => `10.${first}.${i >> 8}.${i & 255}`);
+
+test("many rules are written at once; a full map takes none of them, but what has expired makes room", {
+  timeout: 30_000,
+}, async () => {
+  await controller.request("load", load("guard"));
+  const deny = (addresses: string[], more: object = {}) =>
+    controller.request("rules.add", { rule: { action: "deny", ...more }, addresses });
+  const count = async (): Promise<number> => (await controller.request("rules", {})).rules.length;
+  const began = performance.now();
+  const { rules } = await deny(addressesFrom(1, 2000));
+  expect(performance.now() - began).toBeLessThan(2000);
+  expect(rules[300]).toEqual({
+    action: "deny",
+    address: "10.1.1.44",
+    port: null,
+    proto: null,
+    hits: 0,
+    expires: null,
+    owner: "",
+    rate: null,
+    burst: null,
+    interfaces: ["eth0"],
+  });
+  expect((await controller.request("rules", {})).rules).toContainEqual(rules[300]);
+  const { maps } = await controller.request("map.list", { all: false });
+  const most = maps.find((map) => map.name === "deny_v4")?.maxEntries as number;
+  await deny(addressesFrom(2, most - 2000 - 1));
+  expect(await code(deny(["10.1.0.0", "192.0.2.1", "192.0.2.2"], { owner: "late" }))).toBe("XDPCTL_E_MAP_FULL");
+  const after = (await controller.request("rules", {})).rules;
+  expect(after).toHaveLength(most - 1);
+  expect(after.filter((rule) => rule.owner === "late")).toEqual([]);
+  await deny(["192.0.2.1"], { expiresIn: 0.001 });
+  await sleep(5);
+  expect(await deny(["192.0.2.2"])).toMatchObject({ rules: [{ address: "192.0.2.2" }] });
+  expect(await code(controller.request("rule.add", { action: "deny", address: "192.0.2.3" }))).toBe(
+    "XDPCTL_E_MAP_FULL",
+  );
+  expect(await count()).toBe(most);
+});
+
+test("the answer to a rule is the rule as it is listed", async () => {
+  await controller.request("load", load("guard"));
+  const specs = [
+    { action: "deny", address: "10.1.2.3/8" },
+    { action: "deny", address: "0.0.0.0/0", port: 53, proto: "udp" },
+    { action: "allow", address: "2001:DB8:0:0::1" },
+    { action: "allow", address: "::ffff:192.0.2.9", port: 22 },
+    { action: "limit", address: "::/0", rate: 90, burst: 7 },
+    { action: "deny", port: 23, owner: "test" },
+  ] as const;
+  const added = [];
+  for (const spec of specs) added.push((await controller.request("rule.add", spec)).rule);
+  const { rules } = await controller.request("rules", {});
+  expect(rules).toHaveLength(specs.length);
+  for (const rule of added) expect(rules).toContainEqual(rule);
+  // One that is over before it can be read was written all the same.
+  const { rule } = await controller.request("rule.add", { action: "deny", address: "1.1.1.1", expiresIn: 1e-9 });
+  expect(rule).toMatchObject({ address: "1.1.1.1", expires: expect.any(String) });
+});
+
+test("expired rules are deleted by the clock", { timeout: 15_000 }, async () => {
+  await controller.request("load", load("guard"));
+  await controller.request("rule.add", { action: "deny", address: "192.0.2.1", expiresIn: 0.001 });
+  const end = Date.now() + 10_000;
+  const entries = async () => (await controller.request("map.dump", { map: "deny_v4" })).entries.length;
+  while ((await entries()) > 0 && Date.now() < end) await sleep(100);
+  expect(await entries()).toBe(0);
+});
+
+test("of rules to delete all are deleted or none, and those that are missing are named", async () => {
+  await controller.request("load", load("guard"));
+  const add = (address: string) => controller.request("rule.add", { action: "deny", address });
+  for (const address of ["192.0.2.1", "192.0.2.3", "198.51.100.0/24", "0.0.0.0/0"]) await add(address);
+  const remove = (...addresses: string[]) =>
+    controller.request("rules.delete", { rule: { action: "deny" }, addresses });
+  await expect(remove("192.0.2.1", "192.0.2.2", "192.0.2.3")).rejects.toMatchObject({
+    code: "XDPCTL_E_NO_KEY",
+    message: "there is no such rule: deny 192.0.2.2; nothing was deleted",
+  });
+  await expect(remove("198.51.100.0/25", "192.0.2.9")).rejects.toMatchObject({
+    message: "there are no such rules: deny 198.51.100.0/25, deny 192.0.2.9",
+  });
+  expect((await controller.request("rules", {})).rules).toHaveLength(4);
+  expect(await remove("192.0.2.1", "192.0.2.1", "0.0.0.0/0")).toEqual({ deleted: 2 });
+  expect((await controller.request("rules", {})).rules.map((rule) => rule.address).sort()).toEqual([
+    "192.0.2.3",
+    "198.51.100.0/24",
+  ]);
+});
+
+test("events of an interface that is not there are refused", async () => {
+  const subscribe = (name: string) => controller.subscribe("events", { interface: name }, () => undefined);
+  await expect(subscribe("eth1")).rejects.toMatchObject({
+    code: "XDPCTL_E_NO_INTERFACE",
+    message: "there is no interface eth1 in this namespace (did you mean eth0?)",
+  });
+  const client = (await connect()) as Backend & { close(): void };
+  expect(await code(client.subscribe("events", { interface: "nope" }, () => undefined))).toBe("XDPCTL_E_NO_INTERFACE");
+  client.close();
+  (await subscribe("eth0")).close();
+});

@@ -40,6 +40,18 @@ describe("quantities", () => {
     ["1.5M", 1_500_000],
   ])("reads the rate %s", (text, rate) => expect(parseRate(text)).toBe(rate));
 
+  it.each([
+    ["1/m", "60/m"],
+    ["59/m", "60/m"],
+    ["1/h", "3600/h"],
+    ["0.5/s", "1/s"],
+    ["0.5", "1"],
+  ])("says of the rate %s what the smallest is", (text, least) =>
+    expect(() => parseRate(text)).toThrow(
+      expect.objectContaining({ code: "XDPCTL_E_USAGE", remedy: `the smallest is ${least}` }),
+    ),
+  );
+
   it.each(["0", "-5", "k", "10/d", "ten", "1e999"])("refuses the rate %j", (text) =>
     expect(() => parseRate(text)).toThrow(XdpctlError),
   );

@@ -57,6 +57,7 @@ describe("the command line", () => {
     ["deny 1.2.3.4 --proto tcp", "--proto goes with --port"],
     ["deny --all", "--all goes with --delete"],
     ["limit 0.0.0.0/0", "a limit needs a rate"],
+    ["limit 0.0.0.0/0 --rate 1/m", "1/m is less than one packet a second"],
     ["events --type flo", '"flo" is no type of event (did you mean flow?)'],
     ["--nonsense", "unknown option '--nonsense'"],
   ])("refuses `%s` with status 2 before anything is asked", async (line, message) => {
@@ -96,7 +97,7 @@ describe("the command line", () => {
     expect(asksForJson(["lab", "exec", "client", "ip", "--json"])).toBe(false);
   });
 
-  it.each(["load", "status", "deny", "map dump", "events", "policy load", "version"])(
+  it.each(["load", "status", "deny", "map", "map dump", "events", "policy", "policy load", "lab", "genl", "version"])(
     "shows examples in `%s --help`, and asks nothing",
     async (line) => {
       for (const words of [`${line} --help`, `help ${line}`]) {
@@ -320,6 +321,10 @@ describe("rules", () => {
     new FakeBackend({
       "rule.add": (spec) => ({ rule: { ...rule, action: spec.action, address: spec.address ?? null } }),
       "rule.delete": () => ({ deleted: 1 }),
+      "rules.add": ({ rule: { action }, addresses }) => ({
+        rules: addresses.map((address) => ({ ...rule, action, address })),
+      }),
+      "rules.delete": ({ addresses }) => ({ deleted: addresses.length }),
       rules: () => ({ rules: [rule] }),
     });
 
@@ -339,6 +344,16 @@ describe("rules", () => {
     ],
     ["deny --delete 198.51.100.0/24", "rule.delete", { action: "deny", address: "198.51.100.0/24" }],
     ["deny --delete --all", "rule.delete", { action: "deny", all: true }],
+    [
+      "deny 192.0.2.1 192.0.2.2 --for 1m",
+      "rules.add",
+      { rule: { action: "deny", expiresIn: 60 }, addresses: ["192.0.2.1", "192.0.2.2"] },
+    ],
+    [
+      "allow --delete 192.0.2.1 192.0.2.2",
+      "rules.delete",
+      { rule: { action: "allow" }, addresses: ["192.0.2.1", "192.0.2.2"] },
+    ],
     ["limit --delete 0.0.0.0/0", "rule.delete", { action: "limit", address: "0.0.0.0/0" }],
   ])("`%s`", async (line, method, params) => {
     const { code, asked } = await run(line, backend());

@@ -227,7 +227,11 @@ function monitor(genl: Command, context: Context): void {
 
 /** `xdpctl genl`: generic netlink by hand. */
 export function register(program: Command, context: Context): void {
-  const genl = group(program, "genl", "generic netlink: families, commands, events");
+  const genl = group(program, "genl", "generic netlink: families, commands, events", [
+    ["xdpctl genl ls", "the families that there are"],
+    ["xdpctl genl call nlctrl 3 2=ethtool", "send a command, see the answer"],
+    ["xdpctl genl monitor nlctrl", "what a family tells"],
+  ]);
   list(genl, context);
   info(genl, context);
   call(genl, context);

@@ -16,7 +16,11 @@ function show(context: Context, entries: readonly MapEntry[]): void {
 }
 
 export function register(program: Command, context: Context): void {
-  const map = group(program, "map", "read and write the maps of attached programs");
+  const map = group(program, "map", "read and write the maps of attached programs", [
+    ["xdpctl map ls", "which there are"],
+    ["xdpctl map dump flows", "every entry of one"],
+    ["xdpctl map watch flows --interval 5s", "again and again"],
+  ]);
   list(map, context);
   dump(map, context);
   single(map, context);

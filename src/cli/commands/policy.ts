@@ -8,7 +8,11 @@ import type { Context } from "../context.js";
 import { formatCompact } from "../quantities.js";
 
 export function register(program: Command, context: Context): void {
-  const policy = group(program, "policy", "Lua policies that answer what happens");
+  const policy = group(program, "policy", "Lua policies that answer what happens", [
+    ["xdpctl policy check portscan.lua", "what is wrong with it, before it runs"],
+    ["xdpctl policy load portscan.lua", "run it in the controller"],
+    ["xdpctl policy ls", "which run, and how fast"],
+  ]);
   loading(policy, context);
   listing(policy, context);
   checking(policy, context);

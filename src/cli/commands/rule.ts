@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
-import type { Rule, RuleSpec } from "../../rpc/index.js";
+import type { Backend, Rule, RuleSpec } from "../../rpc/index.js";
 import { type Example, interfaceName, leaf, parser, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { formatDuration, parseCount, parseDuration, parseRate } from "../quantities.js";
@@ -31,8 +31,8 @@ export function ruleLine(rule: Rule, now = Date.now()): string {
   return parts.join("  ");
 }
 
-function specs(action: RuleSpec["action"], targets: readonly string[], options: RuleOptions): RuleSpec[] {
-  const spec: RuleSpec = {
+function specOf(action: RuleSpec["action"], options: RuleOptions): RuleSpec {
+  return {
     action,
     ...(options.port === undefined ? {} : { port: options.port }),
     ...(options.proto === undefined ? {} : { proto: options.proto }),
@@ -41,7 +41,18 @@ function specs(action: RuleSpec["action"], targets: readonly string[], options: 
     ...(options.rate === undefined ? {} : { rate: options.rate }),
     ...(options.burst === undefined ? {} : { burst: options.burst }),
   };
-  return targets.length === 0 ? [spec] : targets.map((target) => ({ ...spec, address: parseTarget(target) }));
+}
+
+async function add(backend: Backend, rule: RuleSpec, addresses: string[]): Promise<Rule[]> {
+  if (addresses.length > 1) return (await backend.request("rules.add", { rule, addresses })).rules;
+  const [address] = addresses;
+  return [(await backend.request("rule.add", address === undefined ? rule : { ...rule, address })).rule];
+}
+
+async function remove(backend: Backend, rule: RuleSpec & { all?: boolean }, addresses: string[]): Promise<number> {
+  if (addresses.length > 1) return (await backend.request("rules.delete", { rule, addresses })).deleted;
+  const [address] = addresses;
+  return (await backend.request("rule.delete", address === undefined ? rule : { ...rule, address })).deleted;
 }
 
 async function act(
@@ -60,24 +71,17 @@ async function act(
   if (action === "limit" && options.delete !== true && options.rate === undefined) {
     throw usage("a limit needs a rate", "write --rate 1000/s");
   }
-  const wanted = specs(action, targets, options);
+  const spec = specOf(action, options);
+  const addresses = targets.map(parseTarget);
   const backend = await context.backend();
   if (options.delete === true) {
-    let deleted = 0;
-    for (const spec of wanted) {
-      const params = options.all === true ? { ...spec, all: true } : spec;
-      deleted += (await backend.request("rule.delete", params)).deleted;
-    }
+    const deleted = await remove(backend, options.all === true ? { ...spec, all: true } : spec, addresses);
     context.terminal.line(`${deleted} ${deleted === 1 ? "rule" : "rules"} deleted`);
     context.terminal.json({ deleted });
     return;
   }
-  const rules: Rule[] = [];
-  for (const spec of wanted) {
-    const { rule } = await backend.request("rule.add", spec);
-    rules.push(rule);
-    context.terminal.line(ruleLine(rule));
-  }
+  const rules = await add(backend, spec, addresses);
+  for (const rule of rules) context.terminal.line(ruleLine(rule));
   context.terminal.json({ rules });
 }
 
