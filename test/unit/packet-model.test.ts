@@ -31,12 +31,12 @@ test("headers behind the first buffer are out of reach", () => {
   expect(parseFrame(frame, 42).malformed).toBe(false);
 });
 
-test("allow comes before deny, and the longest prefix decides even when it has expired", () => {
+test("allow comes before deny, and the longest prefix that has not expired decides", () => {
   const deny = [rule("10.0.0.0/8"), rule("10.0.0.0/16", 5)];
   const model = new GuardModel({ ...NO_RULES, deny });
   expect(model.run(udp(53), at(4)).verdict).toBe(DROP);
-  expect(model.run(udp(53), at(5)).verdict).toBe(PASS);
-  expect(deny.map((one) => one.hits)).toEqual([0, 1]);
+  expect(model.run(udp(53), at(5))).toMatchObject({ verdict: DROP, event: { prefixLen: 8 } });
+  expect(deny.map((one) => one.hits)).toEqual([1, 1]);
   const allowed = new GuardModel({ ...NO_RULES, deny, allow: [rule("10.0.0.1")] });
   expect(allowed.run(udp(53), at(4))).toMatchObject({ verdict: PASS, reason: REASON.allow });
 });
