@@ -1,26 +1,18 @@
 // SPDX-License-Identifier: MIT
 import { basename } from "node:path";
 import { XdpctlError } from "../errors/index.js";
-import {
-  addressOf,
-  dupFd,
-  errno,
-  errnoText,
-  hasCapability,
-  needCapabilities,
-  type Pointer,
-  readBounded,
-} from "../linux/index.js";
-import { Btf, Codecs, Misfit, type Value } from "./btf/index.js";
+import { addressOf, dupFd, errnoText, needCapabilities, type Pointer, readBounded } from "../linux/index.js";
+import { Btf, type Value } from "./btf/index.js";
 import { type ElfSymbol, MAX_OBJECT, readElf, readSymbols, type Section } from "./elf.js";
 import { MAP_TYPES } from "./info.js";
 import { libbpf, libbpfErrno } from "./libbpf.js";
+import { explain } from "./load-error.js";
 import { BpfMap } from "./map.js";
 import { capturePrint, silence } from "./print.js";
 import { probeObject } from "./probe.js";
 import { BpfProgram } from "./program.js";
 import { RecordStream, recordType } from "./records.js";
-import { summarise } from "./verifier.js";
+import { setVariables } from "./variables.js";
 
 const OPEN_OPTS_SIZE = 80;
 const LOG_SIZE = 16 << 20;
@@ -42,8 +34,6 @@ const fn = {
   mapType: (m: Pointer): number => libbpf.func("int bpf_map__type(const void *)")(m) as number,
   keySize: (m: Pointer): number => libbpf.func("uint32_t bpf_map__key_size(const void *)")(m) as number,
   valueSize: (m: Pointer): number => libbpf.func("uint32_t bpf_map__value_size(const void *)")(m) as number,
-  setInitial: (m: Pointer, b: Uint8Array, n: number): number =>
-    libbpf.func("int bpf_map__set_initial_value(void *, const void *, size_t)")(m, b, n) as number,
   programName: (p: Pointer): string => libbpf.func("const char *bpf_program__name(const void *)")(p) as string,
   programSection: (p: Pointer): string =>
     libbpf.func("const char *bpf_program__section_name(const void *)")(p) as string,
@@ -333,82 +323,4 @@ function prepare(object: Pointer, spec: ObjectSpec, options: LoadOptions): void 
     if (!left.delete(name)) fn.setAutoload(program, false);
   }
   for (const name of left) throw new XdpctlError("XDPCTL_E_NO_PROGRAM", `${spec.name} has no program ${name}`);
-}
-
-function setVariables(maps: Map<string, Pointer>, spec: ObjectSpec, variables: Record<string, Value>): void {
-  const { btf } = spec;
-  if (btf === undefined)
-    throw new XdpctlError("XDPCTL_E_NO_BTF", `${spec.name} has no BTF, so its variables have no names`);
-  const codecs = new Codecs(btf);
-  const left = new Map(Object.entries(variables));
-  for (const section of spec.sections) {
-    const type = btf.find("datasec", section.name);
-    const map = maps.get(section.name);
-    if (type?.kind !== "datasec" || map === undefined) continue;
-    const bytes = Buffer.from(section.data);
-    let touched = false;
-    for (const variable of type.variables) {
-      const { name } = btf.get(variable.type);
-      const value = left.get(name);
-      const symbol = spec.symbols.find((one) => one.name === name && one.section === section.name);
-      if (value === undefined || symbol === undefined) continue;
-      left.delete(name);
-      touched = true;
-      try {
-        codecs
-          .of(variable.type)
-          .encode(new DataView(bytes.buffer, bytes.byteOffset, bytes.length), symbol.value, value);
-      } catch (cause) {
-        if (!(cause instanceof Misfit)) throw cause;
-        throw new XdpctlError("XDPCTL_E_BAD_VALUE", `variable ${name} of ${spec.name}: ${cause.message}`);
-      }
-    }
-    if (!touched) continue;
-    const result = fn.setInitial(map, bytes, bytes.length);
-    if (result < 0) throw new XdpctlError("XDPCTL_E_LOAD", `variables of ${spec.name}: ${errnoText(-result)}`);
-  }
-  for (const name of left.keys()) {
-    throw new XdpctlError("XDPCTL_E_BAD_VALUE", `${spec.name} has no variable ${name}`);
-  }
-}
-
-/** Tells a rejection by the verifier from every other failed load, and names its line. */
-function explain(error: XdpctlError, printed: readonly string[]): XdpctlError {
-  const said = printed.map((line) => line.replace(/^libbpf: /, ""));
-  const log = error.log ?? "";
-  const number = error.errno ?? 0;
-  if (/processed \d+ insns|Verification failed|^\d+: \(/m.test(log) && number !== errno.ENOMEM) {
-    const summary = summarise(log);
-    const program = /prog '([^']+)'/.exec(said.join("\n"))?.[1];
-    const lines = [summary.source, summary.reason].filter((line) => line !== undefined);
-    const name = error.message.replace(/^loading (.*): .*$/, "$1");
-    // Without it the verifier refuses what it lets the privileged do: pointers with an offset that it does not know, and
-    // whatever could be read by speculation.
-    if (!hasCapability("CAP_PERFMON") && !hasCapability("CAP_SYS_ADMIN")) {
-      return new XdpctlError(
-        "XDPCTL_E_PERMISSION",
-        `loading ${name} needs CAP_PERFMON, too (or root): without it the verifier says ${summary.reason}`,
-        { errno: number, log },
-      );
-    }
-    return new XdpctlError(
-      "XDPCTL_E_VERIFIER",
-      `the verifier refused ${program === undefined ? "" : `\`${program}\` in `}${name}`,
-      {
-        errno: number,
-        lines,
-        log,
-        ...(summary.hint === undefined ? {} : { remedy: `${summary.hint}; \`--verifier-log -\` prints the whole log` }),
-      },
-    );
-  }
-  const reason = said.find((line) =>
-    /missing BPF prog type|failed to find|can't|unknown|not found|doesn't|invalid|failed/i.test(line),
-  );
-  const code = number === errno.EPERM ? "XDPCTL_E_PERMISSION" : "XDPCTL_E_LOAD";
-  return new XdpctlError(code, error.message, {
-    errno: number,
-    ...(reason === undefined ? {} : { kernel: reason, lines: [reason] }),
-    ...(log === "" ? {} : { log }),
-  });
 }

@@ -5,6 +5,7 @@ import type { Loop, Output } from "../loop/index.js";
 import type { Backend, RpcClient } from "../rpc/index.js";
 import { ConsoleTerminal, ReaderGone, type Sink } from "./console.js";
 import type { Context, Live } from "./context.js";
+import { liveOn } from "./live.js";
 
 /** Writes all of `text`; a command of its own process may wait for its reader. */
 function writeAll(fd: 1 | 2, text: string): void {
@@ -88,25 +89,14 @@ export class ShellContext implements Context {
     const { Output } = await import("../loop/index.js");
     const output = new Output(await this.loop(), 1);
     this.#output = output;
+    // A command that goes on ends by a signal, too: from here on they are heard.
     void this.signal;
     output.onClosed = () => this.#abort?.abort("EPIPE");
-    const screen = isatty(1) && !this.terminal.jsonMode;
-    return {
-      screen,
-      get rows() {
-        return screen ? process.stdout.rows : undefined;
-      },
-      get columns() {
-        return screen ? process.stdout.columns : undefined;
-      },
-      get queued() {
-        return output.queued;
-      },
+    return liveOn(output, this.terminal.jsonMode, {
       write: (text) => void output.write(text),
-      frame: (text) => output.redraw(text),
       drained: () => output.drained(FOREVER),
       close: () => output.close(),
-    };
+    });
   }
 
   async close(): Promise<void> {

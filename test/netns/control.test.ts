@@ -1,26 +1,21 @@
 // SPDX-License-Identifier: MIT
-import { closeSync, openSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Controller, directBackend } from "../../src/control/index.js";
 import { XdpctlError } from "../../src/errors/index.js";
 import type { PacketEvent, XdpctlEvent } from "../../src/events/index.js";
-import { setNamespace } from "../../src/linux/index.js";
 import { Loop } from "../../src/loop/index.js";
 import { type Backend, connect, type LoadParams } from "../../src/rpc/index.js";
 import { TestPair } from "../fixtures/netns.js";
 
 let pair: TestPair;
-let home: number;
+let leave: () => void;
 let loop: Loop;
 let controller: Controller;
 
 beforeEach(async () => {
   pair = new TestPair();
-  home = openSync("/proc/thread-self/ns/net", "r");
-  const fd = openSync(pair.left.path, "r");
-  setNamespace(fd, "net");
-  closeSync(fd);
+  leave = pair.left.enter();
   loop = new Loop();
   controller = await Controller.start({ kind: "run", loop });
 });
@@ -28,8 +23,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await controller.close();
   loop.close();
-  setNamespace(home, "net");
-  closeSync(home);
+  leave();
   pair.close();
 });
 

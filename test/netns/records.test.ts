@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-import { closeSync, openSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   type BpfMap,
@@ -9,7 +8,6 @@ import {
   readObjectSpec,
   type Value,
 } from "../../src/bpf/index.js";
-import { setNamespace } from "../../src/linux/index.js";
 import { attach } from "../../src/xdp/index.js";
 import { compileBpf } from "../fixtures/compile.js";
 import { TestPair } from "../fixtures/netns.js";
@@ -74,17 +72,13 @@ async function take<T>(stream: AsyncIterable<T>, count: number): Promise<T[]> {
 
 describe("on real packets", () => {
   let pair: TestPair;
-  let home: number;
+  let leave: () => void;
   beforeEach(() => {
     pair = new TestPair();
-    home = openSync("/proc/thread-self/ns/net", "r");
-    const fd = openSync(pair.left.path, "r");
-    setNamespace(fd, "net");
-    closeSync(fd);
+    leave = pair.left.enter();
   });
   afterEach(() => {
-    setNamespace(home, "net");
-    closeSync(home);
+    leave();
     pair.close();
   });
 

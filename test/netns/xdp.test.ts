@@ -6,22 +6,17 @@ import { type BpfMap, BpfObject, type BpfProgram, builtinPath, findBpffs } from 
 import { XdpctlError } from "../../src/errors/index.js";
 import { openRoute, XDP_FLAGS } from "../../src/netlink/index.js";
 import { attach, Attachments, type LoadRequest } from "../../src/xdp/index.js";
-import { setNamespace } from "../../src/linux/index.js";
-import { closeSync, openSync } from "node:fs";
 import { connect, TestPair } from "../fixtures/netns.js";
 import { compileBpf } from "../fixtures/compile.js";
 
 let pair: TestPair;
-let home: number;
+let leave: () => void;
 const opened: Attachments[] = [];
 
 /** The namespace of this thread is the test's: what loads asynchronously stays in it. */
 beforeEach(() => {
   pair = new TestPair();
-  home = openSync("/proc/thread-self/ns/net", "r");
-  const fd = openSync(pair.left.path, "r");
-  setNamespace(fd, "net");
-  closeSync(fd);
+  leave = pair.left.enter();
 });
 
 afterEach(() => {
@@ -29,8 +24,7 @@ afterEach(() => {
     for (const held of one.all) one.detach(held);
     one.close();
   }
-  setNamespace(home, "net");
-  closeSync(home);
+  leave();
   pair.close();
 });
 

@@ -5,6 +5,7 @@ import { isatty } from "node:tty";
 import { type Loop, Output } from "../../loop/index.js";
 import type { Sink } from "../console.js";
 import { ENOUGH, type Live } from "../context.js";
+import { liveOn } from "../live.js";
 
 /** Characters of one piece of a long result. */
 const PIECE = 32_768;
@@ -73,24 +74,11 @@ export class Display implements Sink {
 
   /** What a command that goes on writes to. */
   liveTarget(json: boolean): Live {
-    const screen = isatty(1) && !json;
-    const out = this.#out;
-    return {
-      screen,
-      get rows() {
-        return screen ? process.stdout.rows : undefined;
-      },
-      get columns() {
-        return screen ? process.stdout.columns : undefined;
-      },
-      get queued() {
-        return out.queued;
-      },
+    return liveOn(this.#out, json, {
       write: (text) => this.live(text),
-      frame: (text) => this.#out.redraw(text),
       drained: () => this.settled(),
       close: () => {},
-    };
+    });
   }
 
   /** Resolves when all results are written, or the reader is gone. */
