@@ -73,6 +73,7 @@ export class Controller implements Backend, AsyncDisposable {
       unload: (name) => this.#unloadFor(name),
     });
     this.#rings = new Rings(this.loop, {
+      expect: () => this.#policies.expect(),
       record: (ring, offset) => this.#record(ring, offset),
       lost: (instance, count) => this.#lost(instance, count),
     });

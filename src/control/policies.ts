@@ -48,6 +48,12 @@ export class Policies {
     this.#interactive?.push(bytes, offset);
   }
 
+  /** Records are about to come. */
+  expect(): void {
+    const list = this.#list;
+    for (let i = 0; i < list.length; i++) (list[i] as Policy).expect();
+  }
+
   send(event: LinkEvent | XdpEvent): void {
     for (const policy of this.#list) policy.send(event);
     this.#interactive?.send(event);

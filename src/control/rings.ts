@@ -6,6 +6,8 @@ import type { Loop, LoopHandle } from "../loop/index.js";
 import { type Instance, readLost } from "../xdp/index.js";
 
 export interface RingReader {
+  /** Records wait, and are about to be read. */
+  expect(): void;
   /** A record at `offset` of the ring's bytes; valid only during the call. */
   record(ring: RingBuffer, offset: number): void;
   /** `count` events did not fit into the ring since the last report. */
@@ -54,6 +56,7 @@ export class Rings {
 
   #read(ring: RingBuffer, budget: number): void {
     const reader = this.#reader;
+    if (ring.pending > 0) reader.expect();
     const n = ring.consume((offset, length) => {
       if (length >= EVENT_SIZE) reader.record(ring, offset);
     }, budget);

@@ -37,12 +37,16 @@ export class Outbox {
     return this.#messages.length === 0 && this.#dropped === 0;
   }
 
-  /** Something that must arrive. */
+  /** Whether something waits that is not to wait for more. */
+  urgent = false;
+
+  /** Something that must arrive, and at once. */
   add(message: FromWorker): void {
     this.#messages.push(message);
+    this.urgent = true;
   }
 
-  /** Something that may be dropped, and is counted then. */
+  /** Something that may wait for more of its kind, or be dropped, and is counted then. */
   tell(message: FromWorker): void {
     if (this.#messages.length < MOST) this.#messages.push(message);
     else this.#dropped++;
@@ -65,6 +69,7 @@ export class Outbox {
     this.#dropped = 0;
     const batch = this.#messages;
     this.#messages = [];
+    this.urgent = false;
     this.#sent = (this.#sent + 1) | 0;
     this.#port.postMessage(batch);
   }

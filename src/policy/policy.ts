@@ -85,6 +85,8 @@ export class Policy implements AsyncDisposable {
   #hooks: string[] = [];
   /** Bit n: packet events of type n are wanted. */
   #wanted = 0;
+  /** Whether the last record was for this policy: then the next is likely to be, too. */
+  #likely = false;
   #state: PolicyState["state"] = "running";
   #lastError: string | null = null;
   /** A load or reload that waits for the worker's word. */
@@ -268,13 +270,20 @@ export class Policy implements AsyncDisposable {
       return;
     }
     if (wanted === ALL_PACKETS) {
+      this.#likely = true;
       thread.push(src, offset, count);
       return;
     }
     for (let i = 0; i < count; i++) {
       const at = offset + i * EVENT_SIZE;
-      if ((wanted & (1 << (src[at + EVENT_OFFSET.type] as number))) !== 0) thread.push(src, at, 1);
+      this.#likely = (wanted & (1 << (src[at + EVENT_OFFSET.type] as number))) !== 0;
+      if (this.#likely) thread.push(src, at, 1);
     }
+  }
+
+  /** Records are about to be read: the worker wakes up while they are, which takes longer than reading them. */
+  expect(): void {
+    if (this.#likely) this.#thread?.expect();
   }
 
   /** Tells the script of an event that is not about packets. */

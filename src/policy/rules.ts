@@ -139,12 +139,17 @@ export class RuleWriter {
 
   /** Writes an entry; returns it where it is ours, and whether it was not there before. */
   #add(action: Action, entry: Entry, now: number): [Entry | undefined, boolean] {
+    const fds = this.#fds[NAMES[action][entry.cidr.family]] ?? [];
+    // First of all, for a packet may be waiting for it.
+    if (!this.#write(action, entry, fds)) return [undefined, false];
     const written = this.#written[action];
     const text = formatCidr(entry.cidr);
     const before = written.get(text);
-    // What waits is older than this.
-    if (before !== undefined && before.waiting >= 0) this.flush();
-    if (!this.#write(action, entry, this.#fds[NAMES[action][entry.cidr.family]] ?? [])) return [undefined, false];
+    if (before !== undefined && before.waiting >= 0) {
+      // What waits is older than this.
+      this.flush();
+      this.#write(action, entry, fds);
+    }
     const known = before?.live === true && before.until > now;
     if (before !== undefined) before.live = false;
     written.delete(text);

@@ -125,6 +125,11 @@ export class PolicyThread {
     return this.#ring.push(src, offset, count);
   }
 
+  /** Records come in a moment: a worker that sleeps wakes up meanwhile. */
+  expect(): void {
+    this.#ring.wake();
+  }
+
   /** Sends a message; false where the worker has too many already. */
   send(message: ToWorker): boolean {
     const words = this.#words;

@@ -16,6 +16,8 @@ import { usesOf } from "./uses.js";
 
 /** What the worker has to say goes out at least so often while it is busy. */
 const FLUSH_MS = 20;
+/** How often it looks for what it was woken for: some 20 µs. */
+const SPINS = 2000;
 /** So many stopped hooks in a row are enough. */
 const MOST_TIMEOUTS = 10;
 
@@ -145,12 +147,16 @@ class PolicyWorker {
     if (!this.#ended) this.#told(script.drain(this.#reader));
     if (this.#ended) return;
     const idle = Atomics.load(words, WORD.head) === words[WORD.tail] && Atomics.load(words, WORD.sent) === this.#seen;
-    if (idle || now - this.#flushed >= FLUSH_MS) this.#flush(now);
+    if (now - this.#flushed >= FLUSH_MS || (idle && this.#urgent)) this.#flush(now);
     if (idle && !this.#ended) this.#sleep();
   }
 
+  /** Whether the controller hears at once. Waking it for each line would cost more than what the lines are about. */
+  get #urgent(): boolean {
+    return this.#outbox.urgent || this.#hooks === "" || (this.#script as Script).stateChanged;
+  }
+
   #flush(now: number): void {
-    this.#flushed = now;
     const script = this.#script as Script;
     if (this.#hooks === "") this.#tellHooks("hooks");
     if (this.#outbox.open && script.stateChanged) {
@@ -158,7 +164,9 @@ class PolicyWorker {
       if (delta !== undefined) this.#outbox.add({ type: "state", delta });
       this.#told(failure);
     }
-    if (!this.#ended) this.#outbox.flush();
+    if (this.#ended || this.#outbox.empty) return;
+    this.#flushed = now;
+    this.#outbox.flush();
   }
 
   #tellHooks(type: "loaded" | "hooks"): void {
@@ -169,12 +177,18 @@ class PolicyWorker {
 
   #sleep(): void {
     const { words } = this.#shared;
-    let ms = (this.#script as Script).untilTimer(performance.now());
-    // What the controller could not take yet is offered again.
-    if (!this.#outbox.empty || (this.#script as Script).stateChanged) ms = Math.min(ms, FLUSH_MS);
+    const now = performance.now();
+    let ms = (this.#script as Script).untilTimer(now);
+    // What waits for more, and what the controller could not take yet, is offered again.
+    if (!this.#outbox.empty || (this.#script as Script).stateChanged)
+      ms = Math.min(ms, this.#outbox.open ? Math.max(1, this.#flushed + FLUSH_MS - now) : FLUSH_MS);
     Atomics.store(words, WORD.sleep, 1);
-    if (Atomics.load(words, WORD.head) === words[WORD.tail] && Atomics.load(words, WORD.sent) === this.#seen)
-      Atomics.wait(words, WORD.sleep, 1, ms);
+    if (Atomics.load(words, WORD.head) === words[WORD.tail] && Atomics.load(words, WORD.sent) === this.#seen) {
+      // Woken for records that are being read: they are there in some microseconds.
+      if (Atomics.wait(words, WORD.sleep, 1, ms) !== "timed-out")
+        for (let i = 0; i < SPINS && Atomics.load(words, WORD.head) === words[WORD.tail]; i++)
+          if (Atomics.load(words, WORD.sent) !== this.#seen) break;
+    }
     Atomics.store(words, WORD.sleep, 0);
   }
 
