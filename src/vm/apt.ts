@@ -108,8 +108,6 @@ export class Suite {
     const settings = {
       "Dir::Etc::sourcelist": join(this.#dir, "debian.sources"),
       "Dir::Etc::sourceparts": "-",
-      "Dir::Etc::preferences": "-",
-      "Dir::Etc::preferencesparts": "-",
       "Dir::State::lists": join(this.#dir, "lists"),
       "Dir::State::status": "/dev/null",
       "Dir::Cache": join(this.#dir, "cache"),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 export { cacheDir } from "./cache.js";
+export { kernelHeaders } from "./headers.js";
 export {
   type AvailableKernel,
   type CachedKernel,

@@ -5,6 +5,7 @@ import { didYouMean, XdpctlError } from "../errors/index.js";
 import { Suite } from "./apt.js";
 import { withCacheLock, type Work } from "./cache.js";
 import { cachedSuite, cachedVersion, fetchSuite, fetchVersion, SEARCHED } from "./debian.js";
+import { removeHeaders } from "./headers.js";
 import { resolveHost, resolvePath } from "./local.js";
 import { kernelsDir, type Kernel, readRecords } from "./record.js";
 import { compareVersions, parseKernelSpec } from "./spec.js";
@@ -105,5 +106,6 @@ export async function removeKernel(version: string, work: Work = {}): Promise<vo
   }
   await withCacheLock(`kernel-${version}`, work, async () => {
     rmSync(join(kernelsDir(), version), { recursive: true, force: true });
+    removeHeaders(version);
   });
 }

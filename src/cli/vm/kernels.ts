@@ -80,6 +80,26 @@ function fetch(kernels: Command, context: Context): void {
   });
 }
 
+function headers(kernels: Command, context: Context): void {
+  const { terminal } = context;
+  leaf(kernels, "headers <spec...>", "the folders in which modules for kernels are built; fetches what is missing", [
+    ["xdpctl vm kernels headers 7.2", "prints the folder"],
+    ['make -C "$(xdpctl vm kernels headers 7.2)" M="$PWD" modules', "builds the module of this folder"],
+  ]).action(async (specs: string[]) => {
+    const { kernelHeaders, resolveKernel } = await import("../../vm/index.js");
+    const options = { log: (text: string) => terminal.note(text), signal: context.signal };
+    for (const spec of specs) {
+      const found = await ended(context, async () => {
+        const kernel = await resolveKernel(spec, options);
+        return { kernel, folder: await kernelHeaders(kernel, options) };
+      });
+      if (found === undefined) return;
+      terminal.line(found.folder);
+      terminal.json({ spec, version: found.kernel.version, headers: found.folder });
+    }
+  });
+}
+
 function remove(kernels: Command, context: Context): void {
   const { terminal } = context;
   leaf(kernels, "rm <version...>", "take kernels out of the cache", [
@@ -114,5 +134,6 @@ export function registerKernels(vm: Command, context: Context): void {
   ]);
   list(kernels, context);
   fetch(kernels, context);
+  headers(kernels, context);
   remove(kernels, context);
 }
