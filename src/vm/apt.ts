@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { XdpctlError } from "../errors/index.js";
 import { type AptPackage, type AptTarget, parsePackages, parseTargets, TARGET_FORMAT, trustOf } from "./apt-text.js";
@@ -84,7 +84,10 @@ export class Suite {
         if (!XdpctlError.is(error, "XDPCTL_E_TOOL")) throw error;
         if (this.known) this.#work.log?.(`the lists of ${this.name} can't be read anew; going on with the old ones`);
         // A release without security updates: the rest was read.
-        else if (!(await this.#hasLists())) throw downloadError(`the package lists of ${this.name}`, error);
+        else if (!(await this.#hasLists())) {
+          rmSync(this.#dir, { recursive: true, force: true });
+          throw downloadError(`the package lists of ${this.name}`, error);
+        }
       }
       writeWhole(this.#stamp, "");
     });

@@ -9,6 +9,9 @@ import { modulesReady, prepareModules } from "./modules.js";
 import { type Kernel, localDir, readRecord, writeRecord } from "./record.js";
 import { extractVmlinux, hasPvhEntry, isBzImage, isElf, versionOf } from "./vmlinux.js";
 
+/** Bytes: a kernel with all of its debug information has half of it. */
+const LARGEST = 2 ** 31 - 2;
+
 /** Changes when the file does, whatever tool wrote it. */
 function identityOf(...paths: (string | undefined)[]): string {
   const parts = paths.map((path) => {
@@ -87,7 +90,7 @@ async function resolveLocal(local: Local, work: Work): Promise<Kernel> {
   const before = readRecord(folder);
   const [known, with_] = before?.identity?.split(" ") ?? [];
   if (before !== undefined && known === identity(with_)) return before.kernel;
-  const bytes = readFileSync(file);
+  const bytes = readImage(file);
   const version = versionOf(bytes);
   if (version === undefined || !(isElf(bytes) || isBzImage(bytes))) {
     throw new XdpctlError("XDPCTL_E_BAD_KERNEL", `${file} is no kernel for x86-64: neither an ELF file nor a bzImage`);
@@ -110,6 +113,19 @@ async function resolveLocal(local: Local, work: Work): Promise<Kernel> {
     if (made === undefined) throw new XdpctlError("XDPCTL_E_INTERNAL", `the cache lost ${folder}`);
     return made.kernel;
   });
+}
+
+/** The whole of a kernel's image. Throws XDPCTL_E_BAD_KERNEL for what is too large, or no file: a device has no end. */
+function readImage(file: string): Buffer {
+  const stat = statSync(file);
+  if (!stat.isFile()) throw new XdpctlError("XDPCTL_E_BAD_KERNEL", `${file} is no regular file`);
+  if (stat.size > LARGEST) throw new XdpctlError("XDPCTL_E_BAD_KERNEL", `${file} is larger than a kernel can be`);
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new XdpctlError("XDPCTL_E_NO_FILE", `the kernel ${file} can't be read (${code})`, { cause: error });
+  }
 }
 
 function configBeside(file: string, version: string): string | undefined {
