@@ -107,6 +107,13 @@ export const CODES = {
   },
   XDPCTL_E_LAB_DEPLOY: { class: "kernel", remedy: "what was made is taken down again; the reason is in the message" },
 
+  XDPCTL_E_NO_KERNEL: { class: "not-found", remedy: "`xdpctl vm kernels` lists what is cached and available" },
+  XDPCTL_E_BAD_KERNEL: { class: "input", remedy: "name a vmlinux or a bzImage for x86-64" },
+  XDPCTL_E_DOWNLOAD: { class: "not-found", remedy: "does `apt-get update` work here? Cached kernels need no network" },
+  XDPCTL_E_CACHE: { class: "limit", remedy: "make room, or set XDPCTL_CACHE; `xdpctl vm kernels rm` removes kernels" },
+  XDPCTL_E_TOOL: { class: "kernel", remedy: "what the tool said is in the message" },
+  XDPCTL_E_INTERRUPTED: { class: "limit", remedy: "run it again: what was fetched is kept" },
+
   XDPCTL_E_NO_FILE: { class: "not-found", remedy: "check the path" },
   XDPCTL_E_TIMEOUT: { class: "limit", remedy: "the message says what it waited for" },
 } as const satisfies Record<string, CodeEntry>;
