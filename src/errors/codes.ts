@@ -59,7 +59,6 @@ export const CODES = {
   XDPCTL_E_VM_DIED: { class: "kernel", exit: 122, remedy: "the console's last lines, and QEMU's, are above" },
   XDPCTL_E_VM_NO_STATUS: { class: "kernel", exit: 123, remedy: "the command's end is unknown: run it again" },
   XDPCTL_E_VM_TIMEOUT: { class: "limit", exit: 124, remedy: "`--timeout` gives it more time" },
-  XDPCTL_E_NO_KERNEL: { class: "not-found", remedy: "`xdpctl vm kernels` lists what there is" },
   XDPCTL_E_NO_MODULE: { class: "not-found", remedy: "modinfo lists a kernel's modules; `--kernel` chooses another" },
 
   XDPCTL_E_NO_MAP: { class: "not-found", remedy: "`xdpctl map ls` lists the maps" },

@@ -67,15 +67,11 @@ export class ConsoleLog {
   }
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it is about
-const ESCAPES = /\u001b\[[0-9;?]*[A-Za-z]|\u001b[()][A-Z0-9]|\u001b./g;
+/** Escape sequences, and all else that moves a cursor or a bell. */
+const CONTROLS = /\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|.)|[\x00-\x08\x0b-\x1f\x7f]/g;
 
 function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it is about
-  return text
-    .replace(ESCAPES, "")
-    .replace(/\r/g, "")
-    .replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, "");
+  return text.replace(CONTROLS, "");
 }
 
 /** The line with which a kernel says that it gives up. */

@@ -10,7 +10,7 @@ import { cacheDir } from "./cache.js";
 import { ConsoleLog } from "./console.js";
 import type { GuestCommand, GuestCommandOptions, GuestExit } from "./guest-command.js";
 import { initramfs } from "./initramfs.js";
-import type { Kernel } from "./kernels.js";
+import type { Kernel } from "./record.js";
 import { machineCommand, VirtualMachine } from "./machine.js";
 import {
   board,

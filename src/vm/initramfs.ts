@@ -4,7 +4,7 @@ import { readFileSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { agentPath } from "./agent-path.js";
 import { type CpioEntry, cpio, S_IFCHR, S_IFDIR, S_IFREG } from "./cpio.js";
-import type { Kernel } from "./kernels.js";
+import type { Kernel } from "./record.js";
 import { Modules } from "./module-files.js";
 
 /** What every guest needs before it has a root: its port, its root, and the layer that takes writes. */

@@ -52,8 +52,6 @@ const KERNEL_MOUNTS: readonly (readonly [string, string, number, string])[] = [
   ["dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620,ptmxmode=666"],
   ["dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"],
   ["run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755"],
-  ["tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"],
-  ["var/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"],
   ["sys/fs/bpf", "bpf", KERNEL_FS, "mode=700"],
   ["sys/fs/cgroup", "cgroup2", KERNEL_FS, ""],
   ["sys/kernel/debug", "debugfs", KERNEL_FS, ""],
@@ -95,12 +93,16 @@ export function rootSteps(options: RootOptions): Step[] {
   }
   for (const path of options.clearDirs) steps.push(mount("empty", inRoot(path), "tmpfs", 0, "mode=755"));
   // A mount of its own keeps its own flags when the root becomes read-only.
-  for (const path of options.overlays) if (path !== "/") steps.push(bind(inRoot(path), inRoot(path), MS_REC));
+  for (const path of [...TEMPORARY, ...options.overlays])
+    if (path !== "/") steps.push(bind(inRoot(path), inRoot(path), MS_REC));
   for (const { path, tag } of options.writable) steps.push(filesystem(tag, inRoot(path), options.type));
   if (!options.overlays.includes("/")) steps.push(bind("none", ROOT, MS_REMOUNT | MS_RDONLY));
   steps.push(["root", ROOT], ["hostname", options.hostName], ["up", "lo"]);
   return steps;
 }
+
+/** Folders that every program may write to; what the host has in them is seen. */
+const TEMPORARY = ["/tmp", "/var/tmp"];
 
 const DEV_LINKS = [
   ["fd", "/proc/self/fd"],
