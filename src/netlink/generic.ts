@@ -112,6 +112,11 @@ function decodeFamily(message: NetlinkMessage): GenericFamily {
   };
 }
 
+/** The name of the family that a notification of `nlctrl` is about. */
+export function readFamilyName(message: GenericMessage): string {
+  return readText(message.attributes.find(({ type }) => type === CTRL.NAME)?.data);
+}
+
 /** A message of a family whose own header has `headerSize` bytes. */
 export function decodeGeneric(message: NetlinkMessage, headerSize: number): GenericMessage {
   const payload = Buffer.from(message.data.subarray(GENL_HEADER + padded(headerSize)));

@@ -19,6 +19,7 @@ export {
   type GenericGroup,
   type GenericMessage,
   GenericSocket,
+  readFamilyName,
 } from "./generic.js";
 export { FamilyCodec } from "./generic-codec.js";
 export { GenericMonitor, type GenericMonitorHandler } from "./generic-monitor.js";
