@@ -47,6 +47,7 @@ export class Interactive implements AsyncDisposable {
   #thread: PolicyThread | undefined;
   #next = 1;
   #closed = false;
+  #missed = 0;
   #hooks = false;
 
   constructor(options: InteractiveOptions = {}) {
@@ -56,7 +57,7 @@ export class Interactive implements AsyncDisposable {
       access: options.generic,
       send: (message, most) => this.#thread?.send(message, most),
       log: (text) => options.onLog?.(text),
-      dropped: () => {},
+      dropped: () => this.#dropped(),
     });
   }
 
@@ -122,6 +123,15 @@ export class Interactive implements AsyncDisposable {
         this.#generic.answer(message);
         return;
     }
+  }
+
+  /** Told once a second: there is no `policy ls` for what is typed. */
+  #dropped(): void {
+    if (++this.#missed > 1) return;
+    setTimeout(() => {
+      this.#options.onLog?.(`${this.#missed} messages of generic netlink were lost: the hook was too slow for them`);
+      this.#missed = 0;
+    }, 1000).unref();
   }
 
   async #program(request: Extract<FromWorker, { type: "request" }>): Promise<void> {
