@@ -9,7 +9,9 @@ export {
   type RouteSpec,
 } from "./address.js";
 export { NETLINK_GENERIC, NETLINK_NETFILTER, NETLINK_ROUTE, XDP_FLAGS } from "./constants.js";
+export { EchoClient, type EchoReply, type EchoSocket } from "./echo.js";
 export { EthtoolSocket, XDP_FEATURES } from "./ethtool.js";
+export { DETOUR, ECHO } from "./families.js";
 export {
   type GenericAttributeType,
   type GenericCommand,
@@ -17,7 +19,9 @@ export {
   type GenericGroup,
   type GenericMessage,
   GenericSocket,
+  readFamilyName,
 } from "./generic.js";
+export { FamilyCodec } from "./generic-codec.js";
 export { GenericMonitor, type GenericMonitorHandler } from "./generic-monitor.js";
 export { genericAttribute } from "./generic-value.js";
 export type { BridgeSettings, Link, LinkSettings, LinkXdp, VethEnd, VethPeer, XdpAttachMode } from "./link.js";
