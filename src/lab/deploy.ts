@@ -15,6 +15,7 @@ import {
 } from "../linux/index.js";
 import { shown } from "./shown.js";
 import { writeHosts, writeLauncher } from "./files.js";
+import { impairLinks } from "./impair.js";
 import { Lab } from "./lab.js";
 import { withLabLock } from "./lock.js";
 import { createMachines, type Machine, openMachine } from "./machine.js";
@@ -28,11 +29,13 @@ import { bootId, isAlive, type LabState, machineLives, processMark, readState, w
 
 export interface DeployProgress {
   /** `ready` and `removed` come once a machine, the others tell how far it is. */
-  readonly step: "intent" | "machine" | "links" | "pinned" | "ready" | "removed";
+  readonly step: "intent" | "machine" | "links" | "pinned" | "ready" | "removed" | "left-out";
   readonly node?: string;
   readonly addresses?: readonly string[];
   /** The machine was there before. */
   readonly kept?: boolean;
+  /** What was left out, and why. */
+  readonly note?: string;
 }
 
 export interface DeployOptions {
@@ -78,7 +81,7 @@ export function checkLabName(name: string): void {
 
 function failure(name: string, error: unknown, after: string): XdpctlError {
   const cause = XdpctlError.wrap(error);
-  if (["XDPCTL_E_PERMISSION", "XDPCTL_E_LAB_CONFLICT"].includes(cause.code)) return cause;
+  if (["XDPCTL_E_PERMISSION", "XDPCTL_E_LAB_CONFLICT", "XDPCTL_E_NOT_SUPPORTED"].includes(cause.code)) return cause;
   const exists = cause.code === "XDPCTL_E_NETLINK" && cause.errno === errno.EEXIST;
   const code = exists ? "XDPCTL_E_INTERFACE_EXISTS" : "XDPCTL_E_LAB_DEPLOY";
   return new XdpctlError(code, `the lab ${name} can't be brought up: ${cause.message}`, {
@@ -183,6 +186,7 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
     endProcesses(machineProcesses(state).filter((one) => gone.includes(one.node)));
     wireBridges(state, spec, machines);
     wireLinks(state, spec, machines);
+    for (const note of impairLinks(state, spec, machines)) progress({ step: "left-out", note });
     progress({ step: "links" });
     for (const node of spec.nodes) {
       configureNode(state, node, before.get(node.name), machines.get(node.name) as Machine);

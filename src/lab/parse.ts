@@ -40,7 +40,11 @@ export function parseLab(text: string, file = "lab.yml"): LabSpec {
     file,
     nodes,
     bridges: [...topology.bridges].map(([name, { mtu }]) => ({ name, mtu: mtu ?? mtus.get(name) ?? DEFAULT_MTU })),
-    links: topology.links.map(({ ends, mtu }) => ({ ends: [endSpec(ends[0]), endSpec(ends[1])], mtu })),
+    links: topology.links.map(({ ends, mtu, impair }) => ({
+      ends: [endSpec(ends[0]), endSpec(ends[1])],
+      mtu,
+      ...(impair === undefined ? {} : { impair }),
+    })),
   };
 }
 

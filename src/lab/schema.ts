@@ -113,6 +113,21 @@ const BRIDGE = {
   additionalProperties: false,
 } as const;
 
+const WORD_OR_NUMBER = { anyOf: [{ type: "string" }, { type: "integer" }] } as const;
+const IMPAIR = {
+  type: "object",
+  properties: {
+    rate: { ...WORD_OR_NUMBER, description: "Bits per second, as in 10mbit or 500kbit." },
+    delay: { type: "string", description: "As in 20ms; needs a kernel with netem." },
+    jitter: { type: "string", description: "By how much the delay varies, as in 5ms." },
+    loss: { ...WORD_OR_NUMBER, description: "Per cent of the packets, as in 0.5%; needs a kernel with netem." },
+    limit: { ...WORD_OR_NUMBER, description: "Bytes that may wait for the rate; 50 ms of it by default." },
+    burst: { ...WORD_OR_NUMBER, description: "Bytes that may leave at once; 2 ms of the rate by default." },
+    optional: { type: "boolean", description: "What the kernel lacks is left out, and deploy says so." },
+  },
+  additionalProperties: false,
+} as const;
+
 const ENDPOINT_TEXT = {
   type: "string",
   pattern: "^[^:\\s]+(:[^:\\s]+)?$",
@@ -130,6 +145,7 @@ const ENDPOINT = {
       pattern: "^[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$",
       patternErrorMessage: "a hardware address is six bytes, as in 02:00:00:00:00:01, and not a multicast one",
     },
+    impair: { ...IMPAIR, description: "What is wrong with what this end sends, on top of the link's `impair`." },
   },
   required: ["node"],
   additionalProperties: false,
@@ -149,6 +165,7 @@ const LINK = {
         mtu: MTU,
         subnet: { ...SUBNET, description: "The network of automatic IPv4 addresses." },
         subnet6: { ...SUBNET, description: "The network of automatic IPv6 addresses." },
+        impair: { ...IMPAIR, description: "What is wrong with the link, in both directions." },
       },
       required: ["endpoints"],
       additionalProperties: false,
@@ -220,6 +237,7 @@ export type NodeFile = Infer<typeof NODE>;
 export type BridgeFile = Infer<typeof BRIDGE>;
 export type LinkFile = Infer<typeof LINK>;
 export type EndpointFile = Infer<typeof ENDPOINT>;
+export type ImpairFile = Infer<typeof IMPAIR>;
 
 /** The JSON Schema as the text of schema/lab.schema.json; lists of words are on one line, as the formatter has them. */
 export function schemaText(): string {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import type { Impairment } from "./impairment.js";
 
 /** One interface of a machine, as it shall be. */
 export interface InterfaceSpec {
@@ -40,6 +41,8 @@ export type EndSpec =
 export interface LinkSpec {
   readonly ends: readonly [EndSpec, EndSpec];
   readonly mtu: number;
+  /** What each end sends suffers this, in the order of `ends`. */
+  readonly impair?: readonly [Impairment, Impairment];
 }
 
 /** A lab as its file says, with every address chosen: the same file gives the same spec on any machine. */

@@ -24,6 +24,14 @@ export type { BridgeSettings, Link, LinkSettings, LinkXdp, VethEnd, VethPeer, Xd
 export { hardwareBytes } from "./link.js";
 export { type LinkHandler, LinkMonitor, monitorLinks } from "./monitor.js";
 export { hasMasquerade, type MasqueradeSpec, setMasquerade } from "./nftables.js";
+export {
+  type NetemSettings,
+  type Qdisc,
+  QDISC_ROOT,
+  type QdiscPlace,
+  qdiscRequests,
+  type TbfSettings,
+} from "./qdisc.js";
 export { openRoute, RouteSocket, requests } from "./route.js";
 export type { Part, Request } from "./message.js";
 export { NetlinkSocket, type NetlinkSocketOptions } from "./socket.js";
