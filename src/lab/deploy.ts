@@ -19,7 +19,8 @@ import { impairLinks } from "./impair.js";
 import { Lab } from "./lab.js";
 import { withLabLock } from "./lock.js";
 import { createMachines, type Machine, openMachine } from "./machine.js";
-import { configureNode, wireBridges, wireLinks } from "./network.js";
+import { configureMptcp } from "./multipath.js";
+import { configureNode, interfaceIndices, wireBridges, wireLinks } from "./network.js";
 import { labDir, NETNS_DIR, NETNS_MARK, netnsLink, netnsName, nodeDir, SWITCH } from "./paths.js";
 import { endProcesses, machineProcesses } from "./processes.js";
 import { removeLab } from "./remove.js";
@@ -189,7 +190,9 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
     for (const note of impairLinks(state, spec, machines)) progress({ step: "left-out", note });
     progress({ step: "links" });
     for (const node of spec.nodes) {
-      configureNode(state, node, before.get(node.name), machines.get(node.name) as Machine);
+      const machine = machines.get(node.name) as Machine;
+      configureNode(state, node, before.get(node.name), machine);
+      configureMptcp(node, before.get(node.name), interfaceIndices(state, node.name), machine);
     }
     for (const node of gone) {
       forget(state, node);

@@ -33,6 +33,27 @@ const SUBNET = {
 const ADDRESSES = { anyOf: [PREFIX, { type: "array", items: PREFIX }] } as const;
 const MTU = { type: "integer", minimum: 68, maximum: 65535, description: "Bytes of the largest packet." } as const;
 
+const MPTCP_FLAG = {
+  type: "string",
+  pattern: "^(signal|subflow|backup|fullmesh|laminar)$",
+  patternErrorMessage: "an endpoint is `subflow`, `signal`, `backup`, `fullmesh` or `laminar`",
+} as const;
+const MPTCP_LIMIT = { type: "integer", minimum: 0, maximum: 8 } as const;
+const MPTCP = {
+  type: "object",
+  properties: {
+    subflows: { ...MPTCP_LIMIT, description: "Subflows of a connection beside its first; 2 by default." },
+    accepted: { ...MPTCP_LIMIT, description: "Addresses that the peer announces and a connection uses; 0 by default." },
+    endpoints: {
+      type: "object",
+      propertyNames: INTERFACE_NAME,
+      additionalProperties: { anyOf: [MPTCP_FLAG, { type: "array", items: MPTCP_FLAG }] },
+      description: "By interface: how connections use its addresses, as in `eth1: subflow`.",
+    },
+  },
+  additionalProperties: false,
+} as const;
+
 const NODE_PROPERTIES = {
   forward: { type: "boolean", description: "A router: it forwards IPv4 and IPv6." },
   masquerade: {
@@ -55,18 +76,24 @@ const NODE_PROPERTIES = {
       anyOf: [
         {
           type: "string",
-          pattern: "^\\S+( +(via|dev) +\\S+){1,2}$",
+          pattern: "^\\S+( +(via|dev) +\\S+| +metric +[0-9]{1,9}){1,3}$",
           patternErrorMessage: "a route is written as `10.0.0.0/8 via 192.168.5.1`, or `default via … dev eth0`",
         },
         {
           type: "object",
-          properties: { to: { type: "string" }, via: { type: "string" }, dev: INTERFACE_NAME },
+          properties: {
+            to: { type: "string" },
+            via: { type: "string" },
+            dev: INTERFACE_NAME,
+            metric: { type: "integer", minimum: 0, maximum: 999_999_999 },
+          },
           required: ["to"],
           additionalProperties: false,
         },
       ],
     },
   },
+  mptcp: { ...MPTCP, description: "Multipath TCP: limits, and the interfaces that connections may use." },
   sysctls: {
     type: "object",
     propertyNames: {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, it } from "vitest";
 import type { XdpctlError } from "../../src/errors/index.js";
+import { parseLab } from "../../src/lab/index.js";
 import { decodeMptcpEvent, MptcpSocket } from "../../src/netlink/index.js";
 import { join, type Part, u16, u32, u8, attribute, attributes } from "../../src/netlink/message.js";
 import { decodeEndpoint } from "../../src/netlink/mptcp.js";
@@ -67,5 +68,45 @@ describe("bad input", () => {
       expect(bad).toThrow(expect.objectContaining({ code: "XDPCTL_E_USAGE" }) as XdpctlError);
     }
     socket.close();
+  });
+});
+
+describe("a lab file", () => {
+  const lab = (mptcp: string): string =>
+    `name: t\nnodes:\n  a:\n    mptcp: ${mptcp}\n  b:\nlinks: ["a:eth0 -- b:eth0", "a:eth1 -- b:eth1"]\n`;
+
+  it("gives each address of an interface to MPTCP", () => {
+    expect(parseLab(lab("{ subflows: 4, endpoints: { eth1: [subflow, backup] } }")).nodes[0]?.mptcp).toEqual({
+      subflows: 4,
+      accepted: 0,
+      endpoints: [
+        { interface: "eth1", address: "10.0.2.1", flags: ["subflow", "backup"] },
+        { interface: "eth1", address: "fd00:0:2::1", flags: ["subflow", "backup"] },
+      ],
+    });
+    expect(parseLab(lab("{}")).nodes[0]?.mptcp).toEqual({ subflows: 2, accepted: 0, endpoints: [] });
+  });
+
+  it("has routes beside the default one, by their metric", () => {
+    const text = lab("{}").replace(
+      "    mptcp: {}",
+      "    gateway: b\n    routes: [default via 10.0.2.2 dev eth1 metric 100]",
+    );
+    expect(parseLab(text).nodes[0]?.routes).toEqual([
+      { to: "default", via: "10.0.2.2", dev: "eth1", metric: 100 },
+      { to: "default", via: "10.0.1.2" },
+      { to: "default", via: "fd00:0:1::2" },
+    ]);
+  });
+
+  it("with what can't be is refused with the line", () => {
+    for (const [mptcp, reason] of [
+      ["{ endpoints: { eht1: subflow } }", /4:27: `a` has no interface `eht1` \(did you mean eth1\?\)/],
+      ["{ endpoints: { eth1: both } }", /4:33: `both`: an endpoint is `subflow`, `signal`/],
+      ["{ endpoints: { eth1: [signal, fullmesh] } }", /not both/],
+      ["{ subflows: 9 }", /must be between 0 and 8, not 9/],
+    ] as const) {
+      expect(() => parseLab(lab(mptcp), "t.yml"), mptcp).toThrow(reason);
+    }
   });
 });
