@@ -15,10 +15,12 @@ import {
 } from "../linux/index.js";
 import { shown } from "./shown.js";
 import { writeHosts, writeLauncher } from "./files.js";
+import { impairLinks } from "./impair.js";
 import { Lab } from "./lab.js";
 import { withLabLock } from "./lock.js";
 import { createMachines, type Machine, openMachine } from "./machine.js";
-import { configureNode, wireBridges, wireLinks } from "./network.js";
+import { configureMptcp } from "./multipath.js";
+import { configureNode, interfaceIndices, wireBridges, wireLinks } from "./network.js";
 import { labDir, NETNS_DIR, NETNS_MARK, netnsLink, netnsName, nodeDir, SWITCH } from "./paths.js";
 import { endProcesses, machineProcesses } from "./processes.js";
 import { removeLab } from "./remove.js";
@@ -28,11 +30,13 @@ import { bootId, isAlive, type LabState, machineLives, processMark, readState, w
 
 export interface DeployProgress {
   /** `ready` and `removed` come once a machine, the others tell how far it is. */
-  readonly step: "intent" | "machine" | "links" | "pinned" | "ready" | "removed";
+  readonly step: "intent" | "machine" | "links" | "pinned" | "ready" | "removed" | "left-out";
   readonly node?: string;
   readonly addresses?: readonly string[];
   /** The machine was there before. */
   readonly kept?: boolean;
+  /** What was left out, and why. */
+  readonly note?: string;
 }
 
 export interface DeployOptions {
@@ -78,7 +82,7 @@ export function checkLabName(name: string): void {
 
 function failure(name: string, error: unknown, after: string): XdpctlError {
   const cause = XdpctlError.wrap(error);
-  if (["XDPCTL_E_PERMISSION", "XDPCTL_E_LAB_CONFLICT"].includes(cause.code)) return cause;
+  if (["XDPCTL_E_PERMISSION", "XDPCTL_E_LAB_CONFLICT", "XDPCTL_E_NOT_SUPPORTED"].includes(cause.code)) return cause;
   const exists = cause.code === "XDPCTL_E_NETLINK" && cause.errno === errno.EEXIST;
   const code = exists ? "XDPCTL_E_INTERFACE_EXISTS" : "XDPCTL_E_LAB_DEPLOY";
   return new XdpctlError(code, `the lab ${name} can't be brought up: ${cause.message}`, {
@@ -183,9 +187,12 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
     endProcesses(machineProcesses(state).filter((one) => gone.includes(one.node)));
     wireBridges(state, spec, machines);
     wireLinks(state, spec, machines);
+    for (const note of impairLinks(state, spec, machines)) progress({ step: "left-out", note });
     progress({ step: "links" });
     for (const node of spec.nodes) {
-      configureNode(state, node, before.get(node.name), machines.get(node.name) as Machine);
+      const machine = machines.get(node.name) as Machine;
+      configureNode(state, node, before.get(node.name), machine);
+      configureMptcp(node, before.get(node.name), interfaceIndices(state, node.name), machine);
     }
     for (const node of gone) {
       forget(state, node);

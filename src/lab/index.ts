@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: MIT
 export { type DeployOptions, type DeployProgress, deploy } from "./deploy.js";
+export { type ImpairedEnd, type ImpairmentChange, impair, impairments } from "./impair.js";
+export {
+  IMPAIRMENT_KEYS,
+  type Impairment,
+  type ImpairmentKey,
+  impairmentText,
+  parseImpairment,
+} from "./impairment.js";
 export { type Collected, gc } from "./gc.js";
 export type { InspectedInterface, InspectedNode, LabInspection } from "./inspect.js";
 export {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+import type { MptcpFlag } from "../netlink/index.js";
+import type { Impairment } from "./impairment.js";
 
 /** One interface of a machine, as it shall be. */
 export interface InterfaceSpec {
@@ -14,6 +16,18 @@ export interface RouteSpec {
   readonly to: string;
   readonly via?: string;
   readonly dev?: string;
+  readonly metric?: number;
+}
+
+/** Multipath TCP of a machine: limits, and the addresses that its connections may use. */
+export interface MptcpSpec {
+  readonly subflows: number;
+  readonly accepted: number;
+  readonly endpoints: readonly {
+    readonly interface: string;
+    readonly address: string;
+    readonly flags: readonly MptcpFlag[];
+  }[];
 }
 
 export interface NodeSpec {
@@ -23,6 +37,7 @@ export interface NodeSpec {
   readonly masquerade: readonly string[];
   readonly interfaces: readonly InterfaceSpec[];
   readonly routes: readonly RouteSpec[];
+  readonly mptcp?: MptcpSpec;
   readonly sysctls: Readonly<Record<string, string>>;
   readonly env: Readonly<Record<string, string>>;
 }
@@ -40,6 +55,8 @@ export type EndSpec =
 export interface LinkSpec {
   readonly ends: readonly [EndSpec, EndSpec];
   readonly mtu: number;
+  /** What each end sends suffers this, in the order of `ends`. */
+  readonly impair?: readonly [Impairment, Impairment];
 }
 
 /** A lab as its file says, with every address chosen: the same file gives the same spec on any machine. */

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { fileSystemType, namespaceInode } from "../linux/index.js";
 import { LABS_DIR, nodeDir, statePath } from "./paths.js";
+import type { Impairment } from "./impairment.js";
 import type { EndSpec, LabSpec } from "./spec.js";
 
 const NSFS_MAGIC = 0x6e736673;
@@ -45,6 +46,8 @@ export interface LabState {
   machines: Record<string, MachineMark>;
   bridges: Record<string, number>;
   links: LinkMark[];
+  /** By end, `machine:interface` or `bridge:port`: what was asked of it, and whether that is switched off. */
+  impaired?: Record<string, { settings: Impairment; off?: boolean }>;
   nextIndex: number;
 }
 

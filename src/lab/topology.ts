@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 import type { LabDocument, Path } from "./document.js";
+import { type Impairment, impairmentProblem, isImpaired, readImpairment } from "./impairment.js";
 import { shown } from "./shown.js";
-import type { BridgeFile, EndpointFile, LabFile, LinkFile, NodeFile } from "./schema.js";
+import type { BridgeFile, EndpointFile, ImpairFile, LabFile, LinkFile, NodeFile } from "./schema.js";
 
 /** A machine with what its kind and the defaults give it. */
 export interface NodeDraft {
@@ -35,6 +36,7 @@ export interface Segment {
 export interface LinkDraft {
   readonly ends: readonly [InterfaceDraft | BridgePort, InterfaceDraft | BridgePort];
   readonly mtu: number;
+  readonly impair: readonly [Impairment, Impairment] | undefined;
 }
 
 export interface BridgePort {
@@ -156,11 +158,34 @@ export function buildTopology(document: LabDocument, file: LabFile): Topology {
         );
       }
     } else segments.push({ path, members, subnet: given.subnet, subnet6: given.subnet6 });
-    links.push({ ends: [a, b], mtu });
+    links.push({ ends: [a, b], mtu, impair: impairmentsOf(document, given, path, mtu) });
   }
   namePorts(document, links);
   for (const node of nodes.values()) checkInterfaces(document, node);
   return { nodes, bridges, segments, links };
+}
+
+/** What is wrong with each direction: what the link says, and on top of it what the end says. */
+function impairmentsOf(
+  document: LabDocument,
+  given: Partial<Exclude<LinkFile, string>>,
+  path: Path,
+  mtu: number,
+): [Impairment, Impairment] | undefined {
+  const read = (file: ImpairFile | undefined, at: Path): Impairment =>
+    file === undefined
+      ? {}
+      : readImpairment(file, (key, message) => document.problem([...at, "impair", key ?? ""], message, true));
+  const both = read(given.impair, path);
+  const [a, b] = [0, 1].map((side): Impairment => {
+    const end = given.endpoints?.[side];
+    const at = [...path, "endpoints", side];
+    const one = { ...both, ...read(typeof end === "string" ? undefined : end?.impair, at) };
+    const problem = impairmentProblem(one, mtu);
+    if (problem !== undefined) document.problem([...(given.impair === undefined ? at : path), "impair"], problem[1]);
+    return one;
+  }) as [Impairment, Impairment];
+  return isImpaired(a) || isImpaired(b) ? [a, b] : undefined;
 }
 
 function placeEnd(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 export * from "./address.js";
 export * from "./capability.js";
+export * from "./counters.js";
 export * from "./epoll.js";
 export * from "./errno.js";
 export * from "./fd.js";

@@ -4,6 +4,7 @@ import { group } from "../command.js";
 import type { Terminal } from "../terminal.js";
 import { registerDeploy, registerDestroy, registerGc, registerValidate } from "./deploy.js";
 import { registerExec, registerShell } from "./exec.js";
+import { registerImpair } from "./impair.js";
 import { registerInspect, registerList } from "./inspect.js";
 import { registerRun } from "./run.js";
 import { registerTmux } from "./tmux.js";
@@ -20,6 +21,7 @@ export function registerLab(program: Command, terminal: Terminal): void {
   registerShell(lab);
   registerRun(lab, terminal);
   registerTmux(lab, terminal);
+  registerImpair(lab, terminal);
   registerGc(lab, terminal);
   registerValidate(lab, terminal);
 }
