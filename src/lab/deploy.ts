@@ -15,10 +15,11 @@ import {
 } from "../linux/index.js";
 import { shown } from "./shown.js";
 import { writeHosts, writeLauncher } from "./files.js";
+import { byKind, kindOf } from "./kinds/index.js";
 import { Lab } from "./lab.js";
 import { withLabLock } from "./lock.js";
-import { createMachines, type Machine, openMachine } from "./machine.js";
-import { configureNode, wireBridges, wireLinks } from "./network.js";
+import { createMachines, type Machine, type MachinePlan, openMachine } from "./machine.js";
+import { wireBridges, wireLinks } from "./network.js";
 import { labDir, NETNS_DIR, NETNS_MARK, netnsLink, netnsName, nodeDir, SWITCH } from "./paths.js";
 import { endProcesses, machineProcesses } from "./processes.js";
 import { removeLab } from "./remove.js";
@@ -157,19 +158,28 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
   const { name } = state;
   const progress = options.onProgress ?? (() => {});
   const before = new Map(state.spec.nodes.map((node) => [node.name, node]));
-  const wanted = spec.nodes.map(({ name, forward }) => ({ name, forward }));
-  if (spec.bridges.length > 0) wanted.unshift({ name: SWITCH, forward: false });
+  const kinds = byKind(spec.nodes);
+  for (const [kind, nodes] of kinds) kind.check?.(spec, nodes);
+  const wanted: MachinePlan[] = spec.nodes.map((node) => ({ ...node, namespaces: kindOf(node).namespaces }));
+  if (spec.bridges.length > 0) wanted.unshift({ name: SWITCH, forward: false, namespaces: ["net"] });
   checkNames(
     state,
     wanted.map((plan) => plan.name),
   );
   state.phase = "deploying";
   state.busy = processMark(process.pid) ?? { pid: process.pid, start: "" };
+  noteStarters(state, spec);
   writeState(state);
   progress({ step: "intent" });
   writeHosts(spec);
   const machines = new Map<string, Machine>();
   try {
+    const turned = spec.nodes.filter(({ name, kind }) => before.has(name) && before.get(name)?.kind !== kind);
+    end(
+      state,
+      turned.map((node) => node.name),
+    );
+    for (const { name } of turned) forget(state, name);
     for (const node of Object.keys(state.machines)) {
       if (machineLives(state, node)) machines.set(node, openMachine(name, node));
       else forget(state, node);
@@ -180,12 +190,12 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
       progress({ step: "machine", node: machine.name });
     });
     const gone = [...machines.keys()].filter((node) => !wanted.some((plan) => plan.name === node));
-    endProcesses(machineProcesses(state).filter((one) => gone.includes(one.node)));
+    end(state, gone);
     wireBridges(state, spec, machines);
     wireLinks(state, spec, machines);
     progress({ step: "links" });
     for (const node of spec.nodes) {
-      configureNode(state, node, before.get(node.name), machines.get(node.name) as Machine);
+      kindOf(node).configure(state, node, before.get(node.name), machines.get(node.name) as Machine);
     }
     for (const node of gone) {
       forget(state, node);
@@ -198,6 +208,9 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
       if (!gone.includes(machine.name)) nameMachine(state, machine.name);
     }
     progress({ step: "pinned" });
+    // What is started there is found by the namespaces.
+    if (state.started !== undefined) writeState(state);
+    for (const [kind, nodes] of kinds) for (const node of kind.start?.(state, spec, nodes) ?? []) kept.delete(node);
     state.spec = spec;
     state.phase = "ready";
     delete state.busy;
@@ -209,6 +222,19 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
   } finally {
     for (const machine of machines.values()) machine.close();
   }
+}
+
+/** Notes which kinds may start something, before they do. */
+function noteStarters(state: LabState, spec: LabSpec): void {
+  const starters = spec.nodes.filter((node) => kindOf(node).start !== undefined).map((node) => node.kind);
+  if (starters.length > 0) state.started = [...new Set([...(state.started ?? []), ...starters])];
+}
+
+/** Ends what runs in machines that will not stay. */
+function end(state: LabState, nodes: readonly string[]): void {
+  if (nodes.length === 0) return;
+  for (const kind of state.started ?? []) kindOf({ kind }).stop?.(state, nodes);
+  endProcesses(machineProcesses(state).filter((one) => nodes.includes(one.node)));
 }
 
 /** A name in /run/netns that leads elsewhere is someone else's, and stays. */

@@ -8,8 +8,8 @@ export {
   type LabSummary,
   list,
   type NamespacePaths,
-  type SpawnOptions,
 } from "./lab.js";
+export type { SpawnOptions } from "./kinds/index.js";
 export { parseLab, readLab } from "./parse.js";
 export { isReachable, leaveMachine } from "./outside.js";
 export { LAB_SCHEMA, type LabFile, schemaText } from "./schema.js";

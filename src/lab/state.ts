@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { fileSystemType, namespaceInode } from "../linux/index.js";
 import { LABS_DIR, nodeDir, statePath } from "./paths.js";
-import type { EndSpec, LabSpec } from "./spec.js";
+import type { EndSpec, LabSpec, NodeSpec } from "./spec.js";
 
 const NSFS_MAGIC = 0x6e736673;
 
@@ -45,6 +45,8 @@ export interface LabState {
   machines: Record<string, MachineMark>;
   bridges: Record<string, number>;
   links: LinkMark[];
+  /** Kinds of machines that may have started something: what `stop` has to look for. */
+  started?: NodeSpec["kind"][];
   nextIndex: number;
 }
 

@@ -37,6 +37,6 @@ export function registerShell(lab: Command): void {
     .action(async (node: string, options: { lab?: string }) => {
       const room = await openRoom();
       const opened = room.Lab.open(selectLab(room, options.lab));
-      opened.replace(node, opened.shellCommand());
+      opened.replace(node, opened.shellCommand(node));
     });
 }
