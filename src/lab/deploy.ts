@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { randomBytes } from "node:crypto";
 import { existsSync, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, unlinkSync } from "node:fs";
-import { XdpctlError } from "../errors/index.js";
+import { type ErrorCode, XdpctlError } from "../errors/index.js";
 import {
   errno,
   MNT_DETACH,
@@ -56,9 +56,13 @@ export function deploy(spec: LabSpec, options: DeployOptions = {}): Lab {
   checkLabName(name);
   needCapabilities("making a lab", "CAP_SYS_ADMIN", "CAP_NET_ADMIN");
   const wanted = { ...spec, name };
-  return withLabLock(() => {
+  let isNew = false;
+  const lab = withLabLock(() => {
     const prior = priorState(name, options);
-    if (prior === undefined) return new Lab(deployNew(wanted, options));
+    if (prior === undefined) {
+      isNew = true;
+      return new Lab(deployNew(wanted, options));
+    }
     const before = prior.spec;
     try {
       if (options.tied === true) tie(prior);
@@ -69,6 +73,13 @@ export function deploy(spec: LabSpec, options: DeployOptions = {}): Lab {
     }
     return new Lab(prior);
   });
+  try {
+    for (const [kind, nodes] of byKind(lab.spec.nodes)) kind.awaitReady?.(lab.state, nodes);
+  } catch (error) {
+    if (isNew) lab.destroy();
+    throw error;
+  }
+  return lab;
 }
 
 export function checkLabName(name: string): void {
@@ -77,9 +88,15 @@ export function checkLabName(name: string): void {
   throw new XdpctlError("XDPCTL_E_BAD_NAME", `${shown(name)} can't be a lab's name`, { remedy: patternErrorMessage });
 }
 
+/** Errors that say all there is to say: what is to be done is the same whatever the lab was about. */
+const OWN_WORDS: readonly ErrorCode[] = [
+  ...(["XDPCTL_E_PERMISSION", "XDPCTL_E_LAB_CONFLICT", "XDPCTL_E_TIMEOUT"] as const),
+  ...(["XDPCTL_E_NO_ENGINE", "XDPCTL_E_NO_IMAGE", "XDPCTL_E_ENGINE", "XDPCTL_E_NO_FILE"] as const),
+];
+
 function failure(name: string, error: unknown, after: string): XdpctlError {
   const cause = XdpctlError.wrap(error);
-  if (["XDPCTL_E_PERMISSION", "XDPCTL_E_LAB_CONFLICT"].includes(cause.code)) return cause;
+  if (OWN_WORDS.includes(cause.code)) return cause;
   const exists = cause.code === "XDPCTL_E_NETLINK" && cause.errno === errno.EEXIST;
   const code = exists ? "XDPCTL_E_INTERFACE_EXISTS" : "XDPCTL_E_LAB_DEPLOY";
   return new XdpctlError(code, `the lab ${name} can't be brought up: ${cause.message}`, {
@@ -174,16 +191,14 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
   writeHosts(spec);
   const machines = new Map<string, Machine>();
   try {
-    const turned = spec.nodes.filter(({ name, kind }) => before.has(name) && before.get(name)?.kind !== kind);
-    end(
-      state,
-      turned.map((node) => node.name),
-    );
-    for (const { name } of turned) forget(state, name);
-    for (const node of Object.keys(state.machines)) {
-      if (machineLives(state, node)) machines.set(node, openMachine(name, node));
-      else forget(state, node);
-    }
+    const kindNow = new Map(spec.nodes.map((node) => [node.name, node.kind]));
+    const lost = Object.keys(state.machines).filter((node) => {
+      const turned = kindNow.has(node) && before.has(node) && kindNow.get(node) !== before.get(node)?.kind;
+      return turned || !machineLives(state, node);
+    });
+    end(state, lost);
+    for (const node of lost) forget(state, node);
+    for (const node of Object.keys(state.machines)) machines.set(node, openMachine(name, node));
     const missing = wanted.filter((plan) => !machines.has(plan.name));
     createMachines(name, missing, (machine) => {
       machines.set(machine.name, machine);
@@ -265,7 +280,7 @@ function nameMachine(state: LabState, node: string): void {
 /** Removes what is left of one machine. */
 function forget(state: LabState, node: string): void {
   const dir = nodeDir(state.name, node);
-  for (const kind of ["net", "mnt", "uts"]) while (unmount(`${dir}/${kind}`, MNT_DETACH) === 0);
+  for (const kind of ["net", "mnt", "uts", "bpf"]) while (unmount(`${dir}/${kind}`, MNT_DETACH) === 0);
   rmSync(dir, { recursive: true, force: true });
   const path = netnsLink(state.name, node);
   if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() && readlinkSync(path) === `${dir}/net`) {

@@ -9,7 +9,7 @@ export {
   list,
   type NamespacePaths,
 } from "./lab.js";
-export type { SpawnOptions } from "./kinds/index.js";
+export type { Ending, SpawnOptions } from "./kinds/index.js";
 export { parseLab, readLab } from "./parse.js";
 export { isReachable, leaveMachine } from "./outside.js";
 export { LAB_SCHEMA, type LabFile, schemaText } from "./schema.js";

@@ -6,7 +6,15 @@ import { didYouMean, XdpctlError } from "../errors/index.js";
 import { needCapabilities } from "../linux/index.js";
 import { shown } from "./shown.js";
 import { type LabInspection, inspectLab } from "./inspect.js";
-import { type Argv, type Environment, type Kind, kindOf, type Place, type SpawnOptions } from "./kinds/index.js";
+import {
+  type Argv,
+  type Ending,
+  type Environment,
+  type Kind,
+  kindOf,
+  type Place,
+  type SpawnOptions,
+} from "./kinds/index.js";
 import { withLabLock } from "./lock.js";
 import { nodeDir } from "./paths.js";
 import { removeLab } from "./remove.js";
@@ -55,11 +63,16 @@ export class Lab implements Disposable {
 
   /** Throws XDPCTL_E_NO_NODE for a machine that the lab has not, or whose namespaces are gone. */
   check(node: string): void {
-    this.#named(node);
+    const [kind, at] = this.#named(node);
+    const remedy = "`xdpctl lab deploy` makes it anew";
     if (!machineLives(this.state, node)) {
-      const remedy = "`xdpctl lab deploy` makes it anew";
       throw new XdpctlError("XDPCTL_E_NO_NODE", `the machine ${node} of the lab ${this.name} is gone`, { remedy });
     }
+    const fault = kind.fault?.(at);
+    if (fault === undefined) return;
+    throw new XdpctlError("XDPCTL_E_NO_NODE", `the machine ${node} of the lab ${this.name} is down: ${fault}`, {
+      remedy,
+    });
   }
 
   /** The files that hold a machine's namespaces, for setns(2) and nsenter(1). */
@@ -104,8 +117,11 @@ export class Lab implements Disposable {
     return kind.spawn(at, argv, options);
   }
 
-  /** Becomes a command in a machine: terminal, streams, signals and exit status are then the command's own. */
-  replace(node: string, argv: Argv, env: Environment = {}): never {
+  /**
+   * Becomes a command in a machine: terminal, streams, signals and exit status are then the command's own. Where a process
+   * can't, it stands for the command until that has ended.
+   */
+  replace(node: string, argv: Argv, env: Environment = {}): Promise<Ending> {
     needCapabilities(`entering the machine ${node}`, "CAP_SYS_ADMIN");
     const [kind, at] = this.#living(node);
     return kind.replace(at, argv, env);

@@ -37,7 +37,8 @@ import { hostsPath, labDir, nodeDir, SWITCH } from "./paths.js";
 import { shown } from "./shown.js";
 import { labNames, type MachineMark } from "./state.js";
 
-const KINDS: readonly NamespaceKind[] = ["net", "mnt", "uts"];
+const KINDS = ["net", "mnt", "uts"] as const satisfies readonly NamespaceKind[];
+type Own = (typeof KINDS)[number];
 
 /** A machine's namespaces, open, and the sockets that work on its network from anywhere. */
 export class Machine implements Disposable {
@@ -46,10 +47,10 @@ export class Machine implements Disposable {
   readonly fresh: boolean;
   readonly route: RouteSocket;
   readonly ethtool: EthtoolSocket;
-  readonly #fds: Partial<Record<NamespaceKind, number>>;
+  readonly #fds: Partial<Record<Own, number>>;
 
   /** To be called inside the machine's network namespace. */
-  constructor(name: string, fds: Partial<Record<NamespaceKind, number>>, fresh: boolean) {
+  constructor(name: string, fds: Partial<Record<Own, number>>, fresh: boolean) {
     this.name = name;
     this.fresh = fresh;
     this.#fds = fds;
@@ -70,7 +71,7 @@ export class Machine implements Disposable {
   pin(lab: string): MachineMark {
     const dir = nodeDir(lab, this.name);
     mkdirSync(dir, { recursive: true });
-    const mark: Partial<Record<NamespaceKind, string>> = {};
+    const mark: Partial<Record<Own, string>> = {};
     for (const kind of KINDS) {
       const fd = this.#fds[kind];
       if (fd === undefined) continue;
@@ -116,7 +117,7 @@ export function createMachines(lab: string, plans: readonly MachinePlan[], made:
   ownFileSystemContext();
   const cwd = process.cwd();
   const opened: number[] = [];
-  const open = (kind: NamespaceKind): number => {
+  const open = (kind: Own): number => {
     const fd = openSync(ownNamespacePath(kind), "r");
     opened.push(fd);
     return fd;

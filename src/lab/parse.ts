@@ -5,6 +5,7 @@ import { chooseAddresses } from "./addressing.js";
 import { LabDocument, type Path, type Schema } from "./document.js";
 import { shown } from "./shown.js";
 import { NetworkSet, parseIp, parsePrefix } from "./ip.js";
+import { containerSpec } from "./kinds/container/spec.js";
 import { Neighbours } from "./neighbours.js";
 import { LAB_SCHEMA, type LabFile } from "./schema.js";
 import type { EndSpec, LabSpec, NodeSpec, RouteSpec } from "./spec.js";
@@ -88,9 +89,10 @@ function nodeSpec(document: LabDocument, topology: Topology, neighbours: Neighbo
   for (const via of gateways(document, topology, neighbours, node, networks)) {
     if (!families.has(via.includes(":") ? 6 : 4)) routes.push({ to: "default", via });
   }
+  const container = node.settings.kind === "container" ? containerSpec(document, node) : undefined;
   return {
     name: node.name,
-    kind: "netns",
+    kind: container === undefined ? "netns" : "container",
     forward: node.settings.forward === true,
     masquerade: masqueraded(node),
     interfaces: node.interfaces.map(({ name, addresses, mtu, mac }) => ({
@@ -102,6 +104,7 @@ function nodeSpec(document: LabDocument, topology: Topology, neighbours: Neighbo
     routes,
     sysctls: texts(node.settings.sysctls),
     env: texts(node.settings.env),
+    ...(container === undefined ? {} : { container }),
   };
 }
 

@@ -45,7 +45,7 @@ export function labNamesInNetns(): [path: string, target: string][] {
 }
 
 /** With the last lab go the directories that were made for labs. */
-function removeEmpty(): void {
+export function removeEmpty(): void {
   const remove = (dir: string): boolean => {
     try {
       rmdirSync(dir);

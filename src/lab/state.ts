@@ -19,6 +19,29 @@ export interface MachineMark {
   readonly net: string;
   readonly mnt?: string;
   readonly uts?: string;
+  /** What was started in it. */
+  readonly container?: ContainerMark;
+}
+
+/** A container that was started, and what its image says of commands in it. */
+export interface ContainerMark {
+  readonly id: string;
+  /** What it was made of: with another text it is made anew. */
+  readonly key: string;
+  /** Its first process. */
+  readonly init: ProcessMark;
+  readonly env: readonly string[];
+  readonly workingDir: string;
+  readonly user: string;
+}
+
+/** With what a lab's containers were made. */
+export interface EngineMark {
+  readonly engine: "podman" | "docker";
+  readonly version: string;
+  /** What this machine turned out to need, and the options that come of it. */
+  readonly needs: readonly string[];
+  readonly options: string;
 }
 
 export interface LinkMark {
@@ -45,6 +68,7 @@ export interface LabState {
   machines: Record<string, MachineMark>;
   bridges: Record<string, number>;
   links: LinkMark[];
+  containers?: EngineMark;
   /** Kinds of machines that may have started something: what `stop` has to look for. */
   started?: NodeSpec["kind"][];
   nextIndex: number;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { ChildProcess, StdioOptions } from "node:child_process";
 import type { NamespaceKind } from "../../linux/index.js";
+import type { InspectedNode } from "../inspect.js";
 import type { Machine } from "../machine.js";
 import type { LabSpec, NodeSpec } from "../spec.js";
 import type { LabState } from "../state.js";
@@ -17,12 +18,22 @@ export interface SpawnOptions {
   detached?: boolean;
 }
 
+/** How a command ended: by itself, or by a signal. */
+export type Ending = { readonly code: number } | { readonly signal: NodeJS.Signals };
+
 export type Argv = readonly [string, ...string[]];
 
 /** A machine of a lab that runs. */
 export interface Place {
   readonly state: Readonly<LabState>;
   readonly node: NodeSpec;
+}
+
+/** The lab that something was made for, as it is marked. */
+export interface Origin {
+  readonly lab: string;
+  readonly id: string;
+  readonly boot: string;
 }
 
 /**
@@ -49,6 +60,20 @@ export interface Kind {
   /** Ends what `start` started in the machines that `names` has, or in all of the lab. Nothing that isn't the lab's. */
   stop?(state: LabState, names?: readonly string[]): void;
 
+  /**
+   * Waits until the machines do what they are there for. The lab is up, and nothing keeps others from making theirs.
+   */
+  awaitReady?(state: LabState, nodes: readonly NodeSpec[]): void;
+
+  /** Why nothing can be done in a machine although its namespaces are there. */
+  fault?(at: Place): string | undefined;
+
+  /** What only this kind has to show in `lab inspect`. */
+  inspect?(at: Place): Partial<InspectedNode>;
+
+  /** Removes what labs left that have no state to go by: those that are remains. Returns them. */
+  collect?(isRemain: (of: Origin) => boolean): readonly Origin[];
+
   /** The environment of commands in a machine, on top of the caller's `base`. */
   environment(at: Place, base: Environment): Environment;
 
@@ -58,8 +83,11 @@ export interface Kind {
   /** Starts a command in a machine. */
   spawn(at: Place, argv: Argv, options: SpawnOptions): ChildProcess;
 
-  /** Becomes a command in a machine, or what stands for one: streams, signals and exit status are the command's. */
-  replace(at: Place, argv: Argv, env: Environment): never;
+  /**
+   * Becomes a command in a machine, with this process's streams. Where no process can become one, it passes the signals on
+   * to the command, and comes back with how that ended.
+   */
+  replace(at: Place, argv: Argv, env: Environment): Promise<Ending>;
 
   /** The command that is the machine's shell. */
   shell(at: Place, interactive: boolean): [string, ...string[]];
