@@ -105,6 +105,16 @@ export const CODES = {
     remedy: "`--name` deploys a second lab; `xdpctl lab gc` removes remains",
   },
   XDPCTL_E_LAB_DEPLOY: { class: "kernel", remedy: "what was made is taken down again; the reason is in the message" },
+  XDPCTL_E_NO_ENGINE: {
+    class: "not-found",
+    remedy: "as root: apt-get install --no-install-recommends podman runc",
+  },
+  XDPCTL_E_NO_IMAGE: { class: "not-found", remedy: "`scripts/build-image` builds the images of labs/" },
+  XDPCTL_E_ENGINE: { class: "kernel", remedy: "the engine's reason is in the message" },
+  XDPCTL_E_NOT_READY: {
+    class: "limit",
+    remedy: "look at it with `xdpctl lab shell`; `ready.within` gives it more time",
+  },
 
   XDPCTL_E_NO_KERNEL: { class: "not-found", remedy: "`xdpctl vm kernels` lists what is cached and available" },
   XDPCTL_E_BAD_KERNEL: { class: "input", remedy: "name a vmlinux or a bzImage for x86-64" },

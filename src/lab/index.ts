@@ -16,8 +16,8 @@ export {
   type LabSummary,
   list,
   type NamespacePaths,
-  type SpawnOptions,
 } from "./lab.js";
+export type { Ending, SpawnOptions } from "./kinds/index.js";
 export { parseLab, readLab } from "./parse.js";
 export { isReachable, leaveMachine } from "./outside.js";
 export { LAB_SCHEMA, type LabFile, schemaText } from "./schema.js";

@@ -6,6 +6,7 @@ import { LabDocument, type Path, type Schema } from "./document.js";
 import { shown } from "./shown.js";
 import { NetworkSet, parseIp, parsePrefix } from "./ip.js";
 import { mptcpSpec } from "./multipath.js";
+import { containerSpec } from "./kinds/container/spec.js";
 import { Neighbours } from "./neighbours.js";
 import { LAB_SCHEMA, type LabFile } from "./schema.js";
 import type { EndSpec, LabSpec, NodeSpec, RouteSpec } from "./spec.js";
@@ -96,9 +97,10 @@ function nodeSpec(document: LabDocument, topology: Topology, neighbours: Neighbo
     if (!families.has(via.includes(":") ? 6 : 4)) routes.push({ to: "default", via });
   }
   const mptcp = mptcpSpec(document, node);
+  const container = node.settings.kind === "container" ? containerSpec(document, node) : undefined;
   return {
     name: node.name,
-    kind: "netns",
+    kind: container === undefined ? "netns" : "container",
     forward: node.settings.forward === true,
     masquerade: masqueraded(node),
     interfaces: node.interfaces.map(({ name, addresses, mtu, mac }) => ({
@@ -111,6 +113,7 @@ function nodeSpec(document: LabDocument, topology: Topology, neighbours: Neighbo
     ...(mptcp === undefined ? {} : { mptcp }),
     sysctls: texts(node.settings.sysctls),
     env: texts(node.settings.env),
+    ...(container === undefined ? {} : { container }),
   };
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import { CONTAINER_PROPERTIES } from "./kinds/container/schema.js";
+
 /*
  * The one description of a lab file: schema/lab.schema.json is this value written out, the TypeScript types are inferred
  * from it, and the checker walks it.
@@ -122,9 +124,10 @@ const NODE = {
   properties: {
     kind: {
       type: "string",
-      description: "`netns` (the default; `linux` means the same), `bridge`, or one of `kinds`.",
+      description: "`netns` (the default; `linux` means the same), `container`, `bridge`, or one of `kinds`.",
     },
     ...NODE_PROPERTIES,
+    ...CONTAINER_PROPERTIES,
   },
   additionalProperties: false,
 } as const;

@@ -30,9 +30,30 @@ export interface MptcpSpec {
   }[];
 }
 
+/** A file or directory of the host in a container. */
+export interface MountSpec {
+  /** Relative to the lab file's directory, unless absolute. */
+  readonly source: string;
+  readonly target: string;
+  readonly readonly: boolean;
+}
+
+export interface ContainerSpec {
+  readonly image: string;
+  /** Null keeps the container running without doing anything; an empty list is the image's own command. */
+  readonly command: readonly string[] | null;
+  readonly mounts: readonly MountSpec[];
+  /** As Linux names them: `CAP_NET_ADMIN`, or `ALL`. */
+  readonly capabilities: { readonly add: readonly string[]; readonly drop: readonly string[] };
+  /** Run in the container until it succeeds: then the machine is ready. */
+  readonly ready: { readonly command: readonly string[]; readonly withinMs: number } | null;
+  /** Whether an image that is not here may be fetched. */
+  readonly pull: boolean;
+}
+
 export interface NodeSpec {
   readonly name: string;
-  readonly kind: "netns";
+  readonly kind: "netns" | "container";
   readonly forward: boolean;
   readonly masquerade: readonly string[];
   readonly interfaces: readonly InterfaceSpec[];
@@ -40,6 +61,8 @@ export interface NodeSpec {
   readonly mptcp?: MptcpSpec;
   readonly sysctls: Readonly<Record<string, string>>;
   readonly env: Readonly<Record<string, string>>;
+  /** What a machine of the kind `container` has beside. */
+  readonly container?: ContainerSpec;
 }
 
 export interface BridgeSpec {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { LabDocument, Path } from "./document.js";
 import { type Impairment, impairmentProblem, isImpaired, readImpairment } from "./impairment.js";
+import { CONTAINER_PROPERTIES } from "./kinds/container/schema.js";
 import { shown } from "./shown.js";
 import type { BridgeFile, EndpointFile, ImpairFile, LabFile, LinkFile, NodeFile } from "./schema.js";
 
@@ -52,7 +53,7 @@ export interface Topology {
 }
 
 export const DEFAULT_MTU = 1500;
-const BASE_KINDS = ["netns", "linux", "bridge"];
+const BASE_KINDS = ["netns", "linux", "container", "bridge"];
 
 /** Follows `kind` and `defaults`: the most specific setting wins, maps are merged. */
 function inherit(document: LabDocument, file: LabFile, own: NodeFile, path: Path): NodeFile {
@@ -84,8 +85,18 @@ function inherit(document: LabDocument, file: LabFile, own: NodeFile, path: Path
     if (sysctls !== undefined) merged.sysctls = { ...merged.sysctls, ...sysctls };
     if (env !== undefined) merged.env = { ...merged.env, ...env };
   }
-  merged.kind = kind ?? "netns";
+  merged.kind = kind === undefined || kind === "linux" ? "netns" : kind;
+  refuseOthers(document, merged.kind, file.defaults === undefined ? chain : chain.slice(1), path);
   return merged;
+}
+
+/** Settings of one kind of machine mean nothing to another; in `defaults` they wait for the machines that they are for. */
+function refuseOthers(document: LabDocument, kind: string, chain: readonly NodeFile[], path: Path): void {
+  if (kind === "container") return;
+  for (const name of Object.keys(CONTAINER_PROPERTIES) as (keyof typeof CONTAINER_PROPERTIES)[]) {
+    if (!chain.some((one) => one[name] !== undefined)) continue;
+    document.problem([...path, name], `${shown(name)} is a setting of containers: \`kind: container\``);
+  }
 }
 
 const listOf = (value: string | string[] | undefined): string[] =>

@@ -13,6 +13,7 @@ export * from "./interface.js";
 export * from "./mapping.js";
 export * from "./mount.js";
 export * from "./namespace.js";
+export * from "./privilege.js";
 export * from "./process.js";
 export * from "./socket.js";
 export * from "./timerfd.js";

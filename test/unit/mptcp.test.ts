@@ -18,6 +18,7 @@ describe("events of mptcp_pm", () => {
     const message = {
       command: 10,
       version: 1,
+      payload: Buffer.alloc(0),
       attributes: list(
         ...[u32(1, 0xfee1dead), u16(2, 2), u8(3, 1), u8(4, 0), attribute(5, ip(10, 0, 2, 1))],
         ...[attribute(7, ip(10, 0, 9, 1)), be16(9, 4711), be16(10, 80), u8(11, 1), u32(15, 7)],
@@ -30,20 +31,23 @@ describe("events of mptcp_pm", () => {
   });
 
   it("tell which side accepted, by the attribute or by the flag of newer kernels", () => {
-    const of = (...parts: Part[]) => decodeMptcpEvent({ command: 2, version: 1, attributes: list(...parts) }, TIME);
+    const of = (...parts: Part[]) =>
+      decodeMptcpEvent({ command: 2, version: 1, payload: Buffer.alloc(0), attributes: list(...parts) }, TIME);
     expect(of(u8(18, 1))).toMatchObject({ event: "established", server: true });
     expect(of(u16(13, 2))).toMatchObject({ server: true });
     expect(of(u8(18, 0), u16(13, 1))).toMatchObject({ server: false });
-    expect(decodeMptcpEvent({ command: 3, version: 1, attributes: list(u32(1, 5)) }, TIME)).toEqual({
+    expect(
+      decodeMptcpEvent({ command: 3, version: 1, payload: Buffer.alloc(0), attributes: list(u32(1, 5)) }, TIME),
+    ).toEqual({
       ...{ type: "mptcp", time: TIME, event: "closed", token: 5 },
     });
-    expect(decodeMptcpEvent({ command: 99, version: 1, attributes: [] })).toBeUndefined();
+    expect(decodeMptcpEvent({ command: 99, version: 1, attributes: [], payload: Buffer.alloc(0) })).toBeUndefined();
   });
 });
 
 describe("bad input", () => {
   it("of answers is nothing, never a crash", () => {
-    expect(decodeEndpoint({ command: 3, version: 1, attributes: [] })).toBeUndefined();
+    expect(decodeEndpoint({ command: 3, version: 1, attributes: [], payload: Buffer.alloc(0) })).toBeUndefined();
     const short = { type: 20, flags: 0, seq: 1, port: 0, data: Buffer.alloc(40) };
     expect(decodeSubflow(short)).toBeUndefined();
     expect(decodeConnection(short)).toBeUndefined();
