@@ -1,4 +1,16 @@
 // SPDX-License-Identifier: MIT
+export {
+  type CheckResult,
+  type CheckSpec,
+  type Halt,
+  junitText,
+  TEST_EXIT,
+  testLab,
+  type TestOptions,
+  type TestReport,
+  type TestRun,
+  timeText,
+} from "./checks/index.js";
 export { type DeployOptions, type DeployProgress, deploy } from "./deploy.js";
 export { type Collected, gc } from "./gc.js";
 export type { InspectedInterface, InspectedNode, LabInspection } from "./inspect.js";

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import type { CheckSpec } from "./checks/spec.js";
 
 /** One interface of a machine, as it shall be. */
 export interface InterfaceSpec {
@@ -50,4 +51,6 @@ export interface LabSpec {
   readonly nodes: readonly NodeSpec[];
   readonly bridges: readonly BridgeSpec[];
   readonly links: readonly LinkSpec[];
+  /** In the order of the file. */
+  readonly checks: readonly CheckSpec[];
 }

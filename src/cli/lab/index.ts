@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
 import { group } from "../command.js";
-import type { Terminal } from "../terminal.js";
+import type { Context } from "../context.js";
 import { registerDeploy, registerDestroy, registerGc, registerValidate } from "./deploy.js";
 import { registerExec, registerShell } from "./exec.js";
 import { registerInspect, registerList } from "./inspect.js";
 import { registerRun } from "./run.js";
+import { registerTest } from "./test.js";
 import { registerTmux } from "./tmux.js";
 
 /** The commands `lab …`. What they need to act is imported when they act. */
-export function registerLab(program: Command, terminal: Terminal): void {
+export function registerLab(program: Command, context: Context): void {
+  const { terminal } = context;
   const lab = group(program, "lab", "labs: machines, bridges and links from one file");
   lab.enablePositionalOptions();
   registerDeploy(lab, terminal);
@@ -19,6 +21,7 @@ export function registerLab(program: Command, terminal: Terminal): void {
   registerExec(lab);
   registerShell(lab);
   registerRun(lab, terminal);
+  registerTest(lab, context);
   registerTmux(lab, terminal);
   registerGc(lab, terminal);
   registerValidate(lab, terminal);

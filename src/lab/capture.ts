@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+import { type CaptureOptions, compileFilter, type Frame, PacketCapture } from "../capture/index.js";
+import { XdpctlError } from "../errors/index.js";
+import { interfaceIndex } from "../linux/index.js";
+import type { Loop } from "../loop/index.js";
+import type { Place } from "./place.js";
+
+/**
+ * Captures at a place of a lab, with a filter in tcpdump's language. Errors: XDPCTL_E_NO_INTERFACE, and those of
+ * compileFilter and PacketCapture.
+ */
+export function captureAt(
+  loop: Loop,
+  place: Place,
+  filter: string | undefined,
+  handler: (frame: Frame) => void,
+  options: Omit<CaptureOptions, "filter"> = {},
+): PacketCapture {
+  return place.inside(() => {
+    const index = interfaceIndex(place.interface);
+    if (index === undefined) {
+      throw new XdpctlError("XDPCTL_E_NO_INTERFACE", `there is no interface ${place.interface} at ${place.name}`);
+    }
+    const program = filter === undefined ? {} : { filter: compileFilter(filter, place.interface) };
+    return new PacketCapture(loop, index, handler, { ...options, ...program });
+  });
+}
