@@ -34,8 +34,10 @@ export interface CaptureOptions {
   filter?: Filter;
   /** 256-KiB blocks of the ring between the kernel and us; 32 by default. */
   blocks?: number;
+  /** After packets were handed on. */
+  onBatch?: () => void;
   /** The interface went down or away: no more packets come. */
-  onEnd?: (why: "down") => void;
+  onEnd?: () => void;
 }
 
 export interface CaptureCounts {
@@ -53,7 +55,7 @@ export class PacketCapture implements Disposable {
   readonly #socket: Socket;
   readonly #ring: PacketRing;
   readonly #handler: (frame: Frame) => void;
-  readonly #onEnd: ((why: "down") => void) | undefined;
+  readonly #options: CaptureOptions;
   readonly #loop: Loop;
   #watch: LoopHandle | undefined;
   #paused = false;
@@ -66,7 +68,7 @@ export class PacketCapture implements Disposable {
     needCapabilities("capturing packets", "CAP_NET_RAW");
     this.#loop = loop;
     this.#handler = handler;
-    this.#onEnd = options.onEnd;
+    this.#options = options;
     const blocks = options.blocks ?? BLOCKS;
     // Protocol 0: nothing is received before the filter is there and the socket is bound.
     this.#socket = new Socket(AF_PACKET, SOCK_RAW, 0);
@@ -100,7 +102,7 @@ export class PacketCapture implements Disposable {
       this.drain();
       const error = new Int32Array(1);
       getSocketOption(this.#socket.fd, SOL_SOCKET, SO_ERROR, error);
-      if (error[0] === errno.ENETDOWN) this.#onEnd?.("down");
+      if (error[0] === errno.ENETDOWN) this.#options.onEnd?.();
     });
   }
 
@@ -111,7 +113,9 @@ export class PacketCapture implements Disposable {
       this.#packets++;
       this.#handler(frame);
     };
+    const before = this.#packets;
     this.#ring.read(give, () => !this.#paused && !this.#closed);
+    if (this.#packets > before) this.#options.onBatch?.();
   }
 
   /** Leaves what comes in the ring, until `resume`: the kernel drops and counts what does not fit. */

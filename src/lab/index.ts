@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+export { captureAt } from "./capture.js";
+export type { CaptureCounts, Frame } from "../capture/index.js";
 export {
   type CheckResult,
   type CheckSpec,
@@ -22,6 +24,8 @@ export {
   type NamespacePaths,
   type SpawnOptions,
 } from "./lab.js";
+export { findLink, findPlace, type LinkPlaces, type Place } from "./place.js";
+export { type LabWatch, watchLab } from "./watch.js";
 export { parseLab, readLab } from "./parse.js";
 export { isReachable, leaveMachine } from "./outside.js";
 export { LAB_SCHEMA, type LabFile, schemaText } from "./schema.js";

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { group } from "../command.js";
 import type { Context } from "../context.js";
+import { registerCapture } from "./capture.js";
 import { registerDeploy, registerDestroy, registerGc, registerValidate } from "./deploy.js";
 import { registerExec, registerShell } from "./exec.js";
 import { registerInspect, registerList } from "./inspect.js";
@@ -21,6 +22,7 @@ export function registerLab(program: Command, context: Context): void {
   registerExec(lab);
   registerShell(lab);
   registerRun(lab, terminal);
+  registerCapture(lab, context);
   registerTest(lab, context);
   registerTmux(lab, terminal);
   registerGc(lab, terminal);
