@@ -19,7 +19,10 @@ export function captureAt(
   return place.inside(() => {
     const index = interfaceIndex(place.interface);
     if (index === undefined) {
-      throw new XdpctlError("XDPCTL_E_NO_INTERFACE", `there is no interface ${place.interface} at ${place.name}`);
+      const where = place.machine ?? "the switch of the lab";
+      throw new XdpctlError("XDPCTL_E_NO_INTERFACE", `${where} has no interface ${place.interface}`, {
+        remedy: "`xdpctl lab inspect` lists the interfaces",
+      });
     }
     const program = filter === undefined ? {} : { filter: compileFilter(filter, place.interface) };
     return new PacketCapture(loop, index, handler, { ...options, ...program });

@@ -14,6 +14,7 @@ export {
   timeText,
 } from "./checks/index.js";
 export { type DeployOptions, type DeployProgress, deploy } from "./deploy.js";
+export { LabEvents } from "./events.js";
 export { type Collected, gc } from "./gc.js";
 export type { InspectedInterface, InspectedNode, LabInspection } from "./inspect.js";
 export {
@@ -24,6 +25,7 @@ export {
   type NamespacePaths,
   type SpawnOptions,
 } from "./lab.js";
+export { flapLink, type LinkEndState, setLink } from "./link.js";
 export { findLink, findPlace, type LinkPlaces, type Place } from "./place.js";
 export { type LabWatch, watchLab } from "./watch.js";
 export { parseLab, readLab } from "./parse.js";
