@@ -11,8 +11,8 @@ export interface Live {
   readonly columns: number | undefined;
   /** Bytes that wait for the reader. */
   readonly queued: number;
-  /** Whole lines; what comes while too much waits is dropped and counted. */
-  write(text: string): void;
+  /** Whole lines, or bytes; what comes while too much waits is dropped and counted. */
+  write(text: string | Uint8Array): void;
   /** One frame; only the newest that waits is ever drawn. */
   frame(text: string): void;
   /** Resolves when all is written or the reader is gone. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { isIPv4, isIPv6 } from "node:net";
-import type { PacketEvent, XdpctlEvent } from "../events/index.js";
+import type { LabEvent, PacketEvent, XdpctlEvent } from "../events/index.js";
 import { visible } from "./table.js";
 
 /** `12:04:05.120`, local time. */
@@ -101,4 +101,11 @@ export function eventLine(event: XdpctlEvent): string {
       .filter((part) => part !== "")
       .map(shown),
   ].join("  ");
+}
+
+/** `12:04:05.120  client  eth0  link  up, no carrier`: the machine comes first. */
+export function labEventLine(event: LabEvent): string {
+  if (event.type === "machine") return `${clock(event.time)}  ${event.machine}  machine  ${event.action}`;
+  const [time = "", ...rest] = eventLine(event).split("  ");
+  return [time, event.machine, ...rest].join("  ");
 }

@@ -85,6 +85,18 @@ export interface ExitEvent {
   time: string;
 }
 
+/** A machine of a lab came up or went away. */
+export interface MachineEvent {
+  type: "machine";
+  time: string;
+  lab: string;
+  machine: string;
+  action: "up" | "down";
+}
+
+/** What happens in a lab: in which machine is said. */
+export type LabEvent = MachineEvent | ((LinkEvent | XdpEvent | LostEvent) & { lab: string; machine: string });
+
 /** The one stream of everything that happens. */
 export type XdpctlEvent = PacketEvent | LinkEvent | XdpEvent | PolicyEvent | LostEvent | ExitEvent;
 export type EventType = XdpctlEvent["type"];

@@ -1,4 +1,18 @@
 // SPDX-License-Identifier: MIT
+export { captureAt } from "./capture.js";
+export type { CaptureCounts, Frame } from "../capture/index.js";
+export {
+  type CheckResult,
+  type CheckSpec,
+  type Halt,
+  junitText,
+  TEST_EXIT,
+  testLab,
+  type TestOptions,
+  type TestReport,
+  type TestRun,
+  timeText,
+} from "./checks/index.js";
 export { type DeployOptions, type DeployProgress, deploy } from "./deploy.js";
 export { type ImpairedEnd, type ImpairmentChange, impair, impairments } from "./impair.js";
 export {
@@ -8,6 +22,7 @@ export {
   impairmentText,
   parseImpairment,
 } from "./impairment.js";
+export { LabEvents } from "./events.js";
 export { type Collected, gc } from "./gc.js";
 export type { InspectedInterface, InspectedNode, LabInspection } from "./inspect.js";
 export {
@@ -18,6 +33,9 @@ export {
   type NamespacePaths,
 } from "./lab.js";
 export type { Ending, SpawnOptions } from "./kinds/index.js";
+export { flapLink, type LinkEndState, setLink } from "./link.js";
+export { findLink, findPlace, type LinkPlaces, type Place } from "./place.js";
+export { type LabWatch, watchLab } from "./watch.js";
 export { parseLab, readLab } from "./parse.js";
 export { isReachable, leaveMachine } from "./outside.js";
 export { LAB_SCHEMA, type LabFile, schemaText } from "./schema.js";

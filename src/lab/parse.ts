@@ -2,6 +2,7 @@
 import { XdpctlError } from "../errors/index.js";
 import { readBounded } from "../linux/index.js";
 import { chooseAddresses } from "./addressing.js";
+import { parseChecks } from "./checks/parse.js";
 import { LabDocument, type Path, type Schema } from "./document.js";
 import { shown } from "./shown.js";
 import { NetworkSet, parseIp, parsePrefix } from "./ip.js";
@@ -35,6 +36,7 @@ export function parseLab(text: string, file = "lab.yml"): LabSpec {
   chooseAddresses(document, topology);
   const neighbours = new Neighbours(topology);
   const nodes = [...topology.nodes.values()].map((node) => nodeSpec(document, topology, neighbours, node));
+  const checks = parseChecks(document, lab.checks ?? {}, nodes, [...topology.bridges.keys()]);
   document.raise();
   const mtus = bridgeMtus(topology);
   return {
@@ -47,6 +49,7 @@ export function parseLab(text: string, file = "lab.yml"): LabSpec {
       mtu,
       ...(impair === undefined ? {} : { impair }),
     })),
+    checks,
   };
 }
 

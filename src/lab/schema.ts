@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { CHECK, CHECK_NAME } from "./checks/schema.js";
 
 import { CONTAINER_PROPERTIES } from "./kinds/container/schema.js";
 
@@ -230,6 +231,12 @@ export const LAB_SCHEMA = {
       description: "The switches, by name.",
     },
     links: { type: "array", items: LINK, description: "The cables." },
+    checks: {
+      type: "object",
+      propertyNames: CHECK_NAME,
+      additionalProperties: CHECK,
+      description: "What `xdpctl lab test` finds out, in this order.",
+    },
   },
   required: ["name", "nodes"],
   additionalProperties: false,
@@ -268,6 +275,7 @@ export type BridgeFile = Infer<typeof BRIDGE>;
 export type LinkFile = Infer<typeof LINK>;
 export type EndpointFile = Infer<typeof ENDPOINT>;
 export type ImpairFile = Infer<typeof IMPAIR>;
+export type CheckFile = Infer<typeof CHECK>;
 
 /** The JSON Schema as the text of schema/lab.schema.json; lists of words are on one line, as the formatter has them. */
 export function schemaText(): string {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { MptcpFlag } from "../netlink/index.js";
 import type { Impairment } from "./impairment.js";
+import type { CheckSpec } from "./checks/spec.js";
 
 /** One interface of a machine, as it shall be. */
 export interface InterfaceSpec {
@@ -90,4 +91,6 @@ export interface LabSpec {
   readonly nodes: readonly NodeSpec[];
   readonly bridges: readonly BridgeSpec[];
   readonly links: readonly LinkSpec[];
+  /** In the order of the file. */
+  readonly checks: readonly CheckSpec[];
 }

@@ -10,6 +10,7 @@ export * from "./ffi.js";
 export * from "./flock.js";
 export * from "./inherit.js";
 export * from "./interface.js";
+export * from "./kmsg.js";
 export * from "./mapping.js";
 export * from "./mount.js";
 export * from "./namespace.js";

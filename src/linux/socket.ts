@@ -7,11 +7,13 @@ export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
+export const AF_PACKET = 17;
 export const SOCK_STREAM = 1;
 export const SOCK_RAW = 3;
 export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;
+export const SOL_PACKET = 263;
 export const SOL_NETLINK = 270;
 export const IPPROTO_MPTCP = 262;
 export const SO_REUSEADDR = 2;
@@ -90,6 +92,11 @@ export class Socket extends OwnedFd {
   /** setsockopt(2) with an int; returns 0 or the negative errno. */
   trySetOption(level: number, name: number, value: number): number {
     return setsockopt_(this.fd, level, name, new Int32Array([value]), 4) < 0 ? -lastErrno() : 0;
+  }
+
+  /** setsockopt(2) with a structure; returns 0 or the negative errno. */
+  setOptionBytes(level: number, name: number, value: NodeJS.TypedArray): number {
+    return setsockopt_(this.fd, level, name, value, value.byteLength) < 0 ? -lastErrno() : 0;
   }
 
   /** The descriptor itself; this object no longer closes it. */

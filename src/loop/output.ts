@@ -55,12 +55,12 @@ export class Output implements Disposable {
     return this.#queued;
   }
 
-  /** Queues one or more whole lines. Returns false when they were dropped. */
-  write(text: string): boolean {
+  /** Queues one or more whole lines, or a block of bytes. Returns false when they were dropped. */
+  write(text: string | Uint8Array): boolean {
     if (this.#gone) return false;
-    const bytes = Buffer.from(text);
+    const bytes = Buffer.from(text as string);
     if (this.#queued + bytes.length > this.#limit) {
-      const lines = text.split("\n").length - 1 || 1;
+      const lines = typeof text === "string" ? text.split("\n").length - 1 || 1 : 1;
       this.dropped += lines;
       this.#unreported += lines;
       return false;

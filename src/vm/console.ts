@@ -67,7 +67,8 @@ export class ConsoleLog {
   }
 }
 
-/** Escape sequences, and all else that moves a cursor or a bell. */
+/** Escape sequences, and all else that moves a cursor or rings a bell. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it is about
 const CONTROLS = /\x1b(\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|.)|[\x00-\x08\x0b-\x1f\x7f]/g;
 
 function printable(text: string): string {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-/** An entry of an archive: a folder, a file, a symbolic link, or a device. */
+/** An entry of an archive: a folder, a file, or a device. */
 export interface CpioEntry {
   /** Without a leading `/`. */
   readonly path: string;
@@ -14,7 +14,6 @@ export interface CpioEntry {
 export const S_IFDIR = 0o040000;
 export const S_IFCHR = 0o020000;
 export const S_IFREG = 0o100000;
-export const S_IFLNK = 0o120000;
 
 function pad(length: number): number {
   return (4 - (length & 3)) & 3;

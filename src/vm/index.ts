@@ -15,3 +15,4 @@ export {
   resolveKernel,
 } from "./kernels.js";
 export type { Kernel } from "./record.js";
+export { findSplats, type Splat } from "./splat.js";

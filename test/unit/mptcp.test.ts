@@ -56,7 +56,7 @@ describe("bad input", () => {
     expect(decodeConnection(bare)).toMatchObject({ token: 0, state: "unknown" });
     for (let size = 0; size < 8; size++) {
       const attributes = [1, 3, 5, 7, 9, 11, 13, 15, 18].map((type) => ({ type, data: Buffer.alloc(size) }));
-      expect(() => decodeMptcpEvent({ command: 1, version: 1, attributes })).not.toThrow();
+      expect(() => decodeMptcpEvent({ command: 1, version: 1, payload: Buffer.alloc(0), attributes })).not.toThrow();
     }
   });
 

@@ -5,7 +5,7 @@ import type { Context } from "../context.js";
 
 export async function register(program: Command, context: Context): Promise<void> {
   const { registerLab } = await import("../lab/index.js");
-  registerLab(program, context.terminal);
+  registerLab(program, context);
   const lab = program.commands.find((command) => command.name() === "lab");
   lab?.addHelpText(
     "after",

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
 import { group } from "../command.js";
-import type { Terminal } from "../terminal.js";
+import type { Context } from "../context.js";
+import { registerCapture } from "./capture.js";
 import { registerDeploy, registerDestroy, registerGc, registerValidate } from "./deploy.js";
+import { registerEvents } from "./events.js";
 import { registerExec, registerShell } from "./exec.js";
 import { registerImpair } from "./impair.js";
 import { registerInspect, registerList } from "./inspect.js";
+import { registerLink } from "./link.js";
 import { registerRun } from "./run.js";
+import { registerTest } from "./test.js";
 import { registerTmux } from "./tmux.js";
 
 /** The commands `lab …`. What they need to act is imported when they act. */
-export function registerLab(program: Command, terminal: Terminal): void {
+export function registerLab(program: Command, context: Context): void {
+  const { terminal } = context;
   const lab = group(program, "lab", "labs: machines, bridges and links from one file");
   lab.enablePositionalOptions();
   registerDeploy(lab, terminal);
@@ -20,6 +25,10 @@ export function registerLab(program: Command, terminal: Terminal): void {
   registerExec(lab);
   registerShell(lab);
   registerRun(lab, terminal);
+  registerCapture(lab, context);
+  registerEvents(lab, context);
+  registerLink(lab, context);
+  registerTest(lab, context);
   registerTmux(lab, terminal);
   registerImpair(lab, terminal);
   registerGc(lab, terminal);

@@ -109,7 +109,7 @@ export class Display implements Sink {
   /** What a command that goes on writes to. */
   liveTarget(json: boolean): Live {
     return liveOn(this.#out, json, {
-      write: (text) => this.live(text),
+      write: (text) => this.live(typeof text === "string" ? text : Buffer.from(text).toString()),
       drained: () => this.settled(),
       close: () => {},
     });

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+import { closeSync, openSync, writeSync } from "node:fs";
+import { XdpctlError } from "../../errors/index.js";
+import type { CaptureCounts, Frame } from "../../lab/index.js";
+import { describeFrame, pcapngInterface, pcapngPacket, pcapngSection, pcapngStatistics } from "../../packet/index.js";
+import { ENOUGH, type Live } from "../context.js";
+import { VERSION } from "../version.js";
+
+/** What packets become: lines of text or JSON, or pcapng in a file or on standard output. */
+export type Form = "text" | "json" | "pcapng";
+
+export interface Source {
+  readonly lab: string;
+  readonly place: string;
+  readonly filter?: string;
+}
+
+/** `2026-01-02T03:04:05.123456789Z` of nanoseconds. */
+function isoTime(time: bigint): string {
+  const seconds = new Date(Number(time / 1_000_000n)).toISOString().slice(0, 19);
+  return `${seconds}.${String(time % 1_000_000_000n).padStart(9, "0")}Z`;
+}
+
+/** Writes packets in one form. What waits for a slow reader is bounded by whoever asks `full`. */
+export class CaptureOutput {
+  readonly #live: Live;
+  readonly #form: Form;
+  readonly #source: Source;
+  readonly #file: number | undefined;
+  readonly #path: string | undefined;
+  #blocks: Uint8Array[] = [];
+  #trouble: XdpctlError | undefined;
+  /** Called when nothing more can be written. */
+  onTrouble: () => void = () => {};
+
+  /** With `path`, which is not `-`, a file is made or overwritten. Throws XDPCTL_E_NO_FILE. */
+  constructor(live: Live, form: Form, source: Source, path: string | undefined) {
+    this.#live = live;
+    this.#form = form;
+    this.#source = source;
+    this.#path = path;
+    if (path !== undefined && path !== "-") {
+      try {
+        this.#file = openSync(path, "w");
+      } catch (error) {
+        throw this.#failure(error);
+      }
+    }
+    if (form !== "pcapng") return;
+    const { lab, place, filter } = source;
+    this.#put(pcapngSection({ application: `xdpctl ${VERSION}`, comment: `lab ${lab}` }));
+    this.#put(pcapngInterface({ name: place, ...(filter === undefined ? {} : { filter }) }));
+  }
+
+  #failure(error: unknown): XdpctlError {
+    const reason = (error as Error).message;
+    return new XdpctlError("XDPCTL_E_NO_FILE", `the capture can't be written to ${this.#path}: ${reason}`, {
+      cause: error,
+    });
+  }
+
+  /** Whether the reader has enough to do. */
+  get full(): boolean {
+    return this.#live.queued > ENOUGH;
+  }
+
+  /** Throws what writing met. */
+  check(): void {
+    if (this.#trouble !== undefined) throw this.#trouble;
+  }
+
+  write(frame: Frame): void {
+    if (this.#form === "pcapng") this.#put(pcapngPacket(frame));
+    else this.#put(Buffer.from(this.#form === "text" ? this.#line(frame) : this.#object(frame)));
+  }
+
+  #line({ time, direction, data }: Frame): string {
+    const clock = isoTime(time).slice(11, 26);
+    return `${clock}  ${direction.padEnd(3)}  ${describeFrame(data)}\n`;
+  }
+
+  #object({ time, direction, length, data }: Frame): string {
+    const { lab, place } = this.#source;
+    const text = describeFrame(data);
+    const hex = Buffer.from(data).toString("hex");
+    return `${JSON.stringify({ type: "packet", time: isoTime(time), lab, at: place, direction, length, text, hex })}\n`;
+  }
+
+  /** What came in one turn is written at once. */
+  #put(bytes: Uint8Array): void {
+    if (this.#blocks.push(bytes) === 1) queueMicrotask(() => this.flush());
+  }
+
+  flush(): void {
+    if (this.#blocks.length === 0) return;
+    const bytes = Buffer.concat(this.#blocks);
+    this.#blocks = [];
+    if (this.#file === undefined) {
+      this.#live.write(bytes);
+      return;
+    }
+    if (this.#trouble !== undefined) return;
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
+    } catch (error) {
+      this.#trouble = this.#failure(error);
+      this.onTrouble();
+    }
+  }
+
+  /** How many there were, and how many were lost, ends a pcapng file. */
+  finish({ packets, dropped }: CaptureCounts): void {
+    if (this.#form === "pcapng") {
+      const time = BigInt(Date.now()) * 1_000_000n;
+      this.#put(pcapngStatistics({ time, delivered: BigInt(packets), dropped: BigInt(dropped) }));
+    }
+    this.flush();
+  }
+
+  close(): void {
+    if (this.#file !== undefined) closeSync(this.#file);
+  }
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+
+/** draft-ietf-opsawg-pcapng: block types, option codes. */
+const SECTION_HEADER = 0x0a0d0d0a;
+const BYTE_ORDER = 0x1a2b3c4d;
+const INTERFACE = 1;
+const STATISTICS = 5;
+const ENHANCED_PACKET = 6;
+const OPT_COMMENT = 1;
+const SHB_HARDWARE = 2;
+const SHB_OS = 3;
+const SHB_APPLICATION = 4;
+const IF_NAME = 2;
+const IF_DESCRIPTION = 3;
+const IF_TSRESOL = 9;
+const IF_FILTER = 11;
+const EPB_FLAGS = 2;
+const EPB_DROPCOUNT = 4;
+const ISB_IFDROP = 5;
+const ISB_OSDROP = 7;
+const ISB_USRDELIV = 8;
+const LINKTYPE_ETHERNET = 1;
+
+type Option = readonly [code: number, value: Uint8Array];
+
+const encoder = new TextEncoder();
+const text = (code: number, value: string | undefined): Option[] =>
+  value === undefined || value === "" ? [] : [[code, encoder.encode(value).subarray(0, 65_535)]];
+
+function u64(value: bigint): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, value, true);
+  return bytes;
+}
+
+const padded = (length: number): number => (length + 3) & ~3;
+
+/** A block: type, length, body, options, length again; all numbers little-endian, all parts padded to 4 bytes. */
+function block(type: number, body: Uint8Array, options: readonly Option[]): Uint8Array {
+  const optionBytes = options.reduce((sum, [, value]) => sum + 4 + padded(value.length), 0);
+  const total = 12 + padded(body.length) + (options.length === 0 ? 0 : optionBytes + 4);
+  const out = new Uint8Array(total);
+  const view = new DataView(out.buffer);
+  view.setUint32(0, type, true);
+  view.setUint32(4, total, true);
+  out.set(body, 8);
+  let at = 8 + padded(body.length);
+  for (const [code, value] of options) {
+    view.setUint16(at, code, true);
+    view.setUint16(at + 2, value.length, true);
+    out.set(value, at + 4);
+    at += 4 + padded(value.length);
+  }
+  view.setUint32(total - 4, total, true);
+  return out;
+}
+
+export interface PcapngSection {
+  readonly application?: string;
+  readonly hardware?: string;
+  readonly os?: string;
+  readonly comment?: string;
+}
+
+/** The beginning of a file: Section Header Block. */
+export function pcapngSection(section: PcapngSection = {}): Uint8Array {
+  const body = new Uint8Array(16);
+  const view = new DataView(body.buffer);
+  view.setUint32(0, BYTE_ORDER, true);
+  view.setUint16(4, 1, true);
+  view.setUint16(6, 0, true);
+  // The section's length is not known beforehand.
+  view.setBigInt64(8, -1n, true);
+  return block(SECTION_HEADER, body, [
+    ...text(OPT_COMMENT, section.comment),
+    ...text(SHB_HARDWARE, section.hardware),
+    ...text(SHB_OS, section.os),
+    ...text(SHB_APPLICATION, section.application),
+  ]);
+}
+
+export interface PcapngInterface {
+  readonly name: string;
+  readonly description?: string;
+  /** The filter that packets passed, in tcpdump's language. */
+  readonly filter?: string;
+  /** Bytes of a packet that are kept; 0, the default, is all of them. */
+  readonly snaplen?: number;
+}
+
+/** Interface Description Block: Ethernet, time stamps in nanoseconds. The first one of a file is interface 0. */
+export function pcapngInterface({ name, description, filter, snaplen = 0 }: PcapngInterface): Uint8Array {
+  const body = new Uint8Array(8);
+  const view = new DataView(body.buffer);
+  view.setUint16(0, LINKTYPE_ETHERNET, true);
+  view.setUint32(4, snaplen, true);
+  // 0: what follows is a filter as text.
+  const kind: Option[] = filter === undefined ? [] : [[IF_FILTER, Uint8Array.from([0, ...encoder.encode(filter)])]];
+  return block(INTERFACE, body, [
+    ...text(IF_NAME, name),
+    ...text(IF_DESCRIPTION, description),
+    [IF_TSRESOL, Uint8Array.of(9)],
+    ...kind,
+  ]);
+}
+
+export interface PcapngPacket {
+  /** Number of the interface, from 0. */
+  readonly interface?: number;
+  /** Nanoseconds since 1970, UTC. */
+  readonly time: bigint;
+  readonly direction?: "in" | "out";
+  /** Bytes on the wire, where `data` has not all of them. */
+  readonly length?: number;
+  readonly data: Uint8Array;
+  /** Packets that were lost between this one and the one before. */
+  readonly dropped?: bigint;
+}
+
+/** Enhanced Packet Block. */
+export function pcapngPacket(packet: PcapngPacket): Uint8Array {
+  const { data, time, direction, dropped } = packet;
+  const body = new Uint8Array(20 + data.length);
+  const view = new DataView(body.buffer);
+  view.setUint32(0, packet.interface ?? 0, true);
+  view.setUint32(4, Number(time >> 32n), true);
+  view.setUint32(8, Number(time & 0xffff_ffffn), true);
+  view.setUint32(12, data.length, true);
+  view.setUint32(16, packet.length ?? data.length, true);
+  body.set(data, 20);
+  const flags = direction === undefined ? [] : [direction === "in" ? 1 : 2, 0, 0, 0];
+  return block(ENHANCED_PACKET, body, [
+    ...(flags.length === 0 ? [] : [[EPB_FLAGS, Uint8Array.from(flags)] as const]),
+    ...(dropped === undefined || dropped === 0n ? [] : [[EPB_DROPCOUNT, u64(dropped)] as const]),
+  ]);
+}
+
+export interface PcapngStatistics {
+  readonly interface?: number;
+  /** Nanoseconds since 1970, UTC. */
+  readonly time: bigint;
+  /** Packets that are in the file. */
+  readonly delivered: bigint;
+  /** Packets that the kernel dropped because its buffer was full. */
+  readonly dropped: bigint;
+}
+
+/** Interface Statistics Block: at the end of a capture. */
+export function pcapngStatistics(statistics: PcapngStatistics): Uint8Array {
+  const body = new Uint8Array(12);
+  const view = new DataView(body.buffer);
+  view.setUint32(0, statistics.interface ?? 0, true);
+  view.setUint32(4, Number(statistics.time >> 32n), true);
+  view.setUint32(8, Number(statistics.time & 0xffff_ffffn), true);
+  return block(STATISTICS, body, [
+    [ISB_IFDROP, u64(0n)],
+    [ISB_OSDROP, u64(statistics.dropped)],
+    [ISB_USRDELIV, u64(statistics.delivered)],
+  ]);
+}
