@@ -66,14 +66,14 @@ async function findIn(suite: Suite, wanted: string, flavour: string): Promise<Fo
 }
 
 /** Looks for a version through the suites. Throws XDPCTL_E_NO_KERNEL, XDPCTL_E_DOWNLOAD when no suite could be read. */
-async function search(wanted: string, work: Work): Promise<Found> {
+async function search(wanted: string, work: Work, anew: boolean): Promise<Found> {
   const flavour = flavourOfVersion(wanted) ?? "cloud-amd64";
   let failure: XdpctlError | undefined;
   let read = 0;
   for (const name of SEARCHED) {
     const suite = new Suite(name, work);
     try {
-      await suite.update();
+      await suite.update(anew);
       read += 1;
     } catch (error) {
       if (!XdpctlError.is(error, "XDPCTL_E_DOWNLOAD")) throw error;
@@ -117,19 +117,19 @@ export function cachedVersion(wanted: string): Kernel | undefined {
   return found.sort((a, b) => compareVersions(b.kernel.version, a.kernel.version))[0]?.kernel;
 }
 
-/** Fetches the kernel that a suite's meta package leads to now. */
-export async function fetchSuite(name: string, flavour: string, work: Work): Promise<Kernel> {
+/** Fetches the kernel that a suite's meta package leads to now; `anew`: whatever the age of the lists that are here. */
+export async function fetchSuite(name: string, flavour: string, work: Work, anew = false): Promise<Kernel> {
   const suite = new Suite(name, work);
-  await suite.update();
+  await suite.update(anew);
   const found = await newestOf(suite, flavour);
   const kernel = await fetchFound(found, work);
   remember(name, flavour, kernel.version);
   return kernel;
 }
 
-/** Fetches the newest kernel that `wanted` asks for. */
-export async function fetchVersion(wanted: string, work: Work): Promise<Kernel> {
-  return fetchFound(await search(wanted, work), work);
+/** Fetches the newest kernel that `wanted` asks for; `anew` as above. */
+export async function fetchVersion(wanted: string, work: Work, anew = false): Promise<Kernel> {
+  return fetchFound(await search(wanted, work, anew), work);
 }
 
 async function fetchFound(found: Found, work: Work): Promise<Kernel> {

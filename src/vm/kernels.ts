@@ -31,11 +31,11 @@ export async function resolveKernel(spec: string, options: ResolveOptions = {}):
       return resolvePath(parsed.path, options);
     case "debian": {
       const cached = options.refresh ? undefined : cachedSuite(parsed.suite, parsed.flavour);
-      return cached ?? fetchSuite(parsed.suite, parsed.flavour, options);
+      return cached ?? fetchSuite(parsed.suite, parsed.flavour, options, options.refresh);
     }
     case "version": {
       const cached = options.refresh ? undefined : cachedVersion(parsed.version);
-      return cached ?? fetchVersion(parsed.version, options);
+      return cached ?? fetchVersion(parsed.version, options, options.refresh);
     }
   }
 }

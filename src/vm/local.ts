@@ -7,10 +7,7 @@ import { XdpctlError } from "../errors/index.js";
 import { makeFolder, withFolderLock, type Work } from "./cache.js";
 import { modulesReady, prepareModules } from "./modules.js";
 import { type Kernel, localDir, readRecord, writeRecord } from "./record.js";
-import { extractVmlinux, hasPvhEntry, isBzImage, isElf, versionOf } from "./vmlinux.js";
-
-/** Bytes: a kernel with all of its debug information has half of it. */
-const LARGEST = 2 ** 31 - 2;
+import { extractVmlinux, hasPvhEntry, isBzImage, isElf, LARGEST, versionOf } from "./vmlinux.js";
 
 /** Changes when the file does, whatever tool wrote it. */
 function identityOf(...paths: (string | undefined)[]): string {

@@ -9,6 +9,7 @@ import { fullError, interrupted, type Work } from "./cache.js";
 const PACKAGES: Readonly<Record<string, string>> = {
   "apt-get": "apt",
   "apt-cache": "apt",
+  "apt-config": "apt",
   "dpkg-deb": "dpkg",
   depmod: "kmod",
   zstd: "zstd",
