@@ -63,7 +63,11 @@ export interface GuestOptions {
 function initrdFile(kernel: Kernel, options: GuestOptions): string {
   const { key, build } = initramfs(kernel, {
     network: (options.networks?.length ?? 0) > 0,
-    modules: options.modules ?? [],
+    modules: [
+      ...((options.disks?.length ?? 0) > 0 ? ["virtio_blk"] : []),
+      ...(options.watchdog === true ? ["i6300esb"] : []),
+      ...(options.modules ?? []),
+    ],
   });
   const folder = join(cacheDir(), "initramfs");
   const path = join(folder, `${key}.cpio`);
@@ -104,6 +108,9 @@ function plan(options: GuestOptions, dir: string): Plan {
   ];
   return { devices, shares, accelerator: accel };
 }
+
+/** A guest that feeds its watchdog for so long no more is ended. */
+const WATCHDOG_SECONDS = 10;
 
 const QUIET = ["quiet"];
 
@@ -178,6 +185,7 @@ export class Guest implements AsyncDisposable {
         ...(user ? { resolv: "nameserver 10.0.2.3\n" } : {}),
       }),
     );
+    if (options.watchdog === true) await agent.operation("watchdog", String(WATCHDOG_SECONDS));
     await agent.operations((options.moduleFiles ?? []).map((file) => ["module", file, ""]));
     await Promise.all((options.networks ?? []).map((_, i) => this.#lease(`eth${i}`)));
     return hello;
@@ -220,7 +228,8 @@ export class Guest implements AsyncDisposable {
   /** What is known when a command's end is not: the guest is gone, and this says how. */
   async lost(): Promise<XdpctlError> {
     await Promise.race([this.machine.ended, new Promise((resolve) => setTimeout(resolve, 1000))]);
-    const death = this.machine.death("while the command ran");
+    const watched = this.options.watchdog === true ? ": its watchdog ends it when its kernel hangs" : "";
+    const death = this.machine.death(`while the command ran${watched}`);
     if (death.code === "XDPCTL_E_VM_PANIC") return death;
     return XdpctlError.from({ ...death.toJSON(), code: "XDPCTL_E_VM_NO_STATUS" });
   }

@@ -77,6 +77,7 @@ export class Share implements Disposable {
       }
       this.#child = spawn(launchPath(), [...launch, "--", daemon.path, ...daemonArguments(daemon, options)], {
         stdio: ["ignore", options.log, options.log, listener],
+        detached: true,
       });
     } finally {
       closeFd(listener);
