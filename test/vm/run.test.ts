@@ -212,6 +212,30 @@ describe("vm run", () => {
     expect(readdirSync("/run/xdpctl/vm").filter((name) => name.startsWith(`${pid}-`))).toEqual([]);
   });
 
+  it("works for an ordinary user, who writes nothing but --rw", () => {
+    const own = join(dir, "own");
+    mkdirSync(own);
+    // The clone and the kernels may lie where only root gets to: the user sees them elsewhere.
+    const script = `
+      set -e
+      mount -t tmpfs tmpfs /mnt && mkdir /mnt/clone /mnt/cache
+      mount --bind "$1" /mnt/clone && mount --bind "$2" /mnt/cache
+      chown 65534 "$3" && chmod 755 "$4" && cd "$3"
+      exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all -- env HOME="$3" XDPCTL_CACHE=/mnt/cache \
+        "$5" /mnt/clone/bin/xdpctl.cjs vm run -v -k ${KERNEL} --rw . --net user -- \
+        sh -c 'id -u; touch /usr/no; touch yes; ip -br -4 addr show eth0'`;
+    const cache = JSON.parse(
+      spawnSync(process.execPath, [XDPCTL, "vm", "kernels", "--json"], { encoding: "utf8" }).stdout,
+    ) as { cache: string };
+    const words = ["-m", "sh", "-c", script, "sh", join(XDPCTL, "../.."), cache.cache, own, dir, process.execPath];
+    const { status, stdout, stderr } = spawnSync("unshare", words, { encoding: "utf8", timeout: 120_000 });
+    expect(stderr).toContain("in a user and a mount namespace of its own");
+    expect(stderr).toContain("'/usr/no': Read-only file system");
+    expect(stdout).toMatch(/^65534\n.*10\.0\.2\.15/);
+    expect(status).toBe(0);
+    expect(existsSync(join(own, "yes"))).toBe(true);
+  });
+
   it("shows a table for several kernels, and prints QEMU's command line without starting it", () => {
     const matrix = run(["--kernels", `${KERNEL},6.1`, "--", "sh", "-c", "uname -r; test $(uname -r | cut -c1) = 7"]);
     expect(matrix.stdout.toString()).toMatch(/^7\.2\..*\n6\.1\..*\n$/);

@@ -96,6 +96,7 @@ async function guestOptions(context: Context, spec: string, options: RunOptions)
     modules: modules.filter((module) => !isPath(module)),
     moduleFiles: modules.filter(isPath).map((path) => file(path, "--module")),
     accelerator: accelerator(options.accel),
+    cwd: process.cwd(),
     ...(options.mem === undefined ? {} : { memory: options.mem }),
     ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
     ...(gdb === undefined ? {} : { gdb: resolve(gdb) }),
