@@ -67,6 +67,7 @@ export class Controller implements Backend, AsyncDisposable {
     };
     this.#attachments = attachments;
     this.#policies = new Policies({
+      loop: this.loop,
       publish: (event) => this.#hub.publish(event),
       attachments,
       load: (program, name) => this.#loadFor(program, name),

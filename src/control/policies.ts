@@ -3,8 +3,10 @@ import { basename } from "node:path";
 import { didYouMean, XdpctlError } from "../errors/index.js";
 import type { LinkEvent, PolicyEvent, XdpctlEvent, XdpEvent } from "../events/index.js";
 import { readBounded } from "../linux/index.js";
+import type { Loop } from "../loop/index.js";
 import {
   DEFAULT_LIMITS,
+  type GenericAccess,
   Interactive,
   MAX_SOURCE,
   ownerName,
@@ -14,8 +16,12 @@ import {
 } from "../policy/index.js";
 import type { Methods } from "../rpc/index.js";
 import type { Attachments } from "../xdp/index.js";
+import { GenericGroups, type GenericListener } from "./generic-groups.js";
+import { answerRequest } from "./generic-requests.js";
+import { type GenericSource, kernelSource } from "./generic-source.js";
 
 export interface PoliciesHost {
+  readonly loop: Loop;
   publish(event: XdpctlEvent): void;
   readonly attachments: Attachments;
   load(program: string, interfaceName: string): Promise<string>;
@@ -32,6 +38,10 @@ export class Policies {
   readonly #host: PoliciesHost;
   readonly #policies = new Map<string, Policy>();
   readonly #reported = new Map<string, number>();
+  readonly #source: GenericSource;
+  readonly #groups: GenericGroups;
+  /** By policy: the families whose commands that change the system it may call. */
+  readonly #allowed = new Map<string, readonly string[]>();
   /** The same as `#policies`, as an array: the event path iterates it for every record. */
   #list: Policy[] = [];
   #interactive: Interactive | undefined;
@@ -39,6 +49,10 @@ export class Policies {
 
   constructor(host: PoliciesHost) {
     this.#host = host;
+    this.#source = kernelSource(host.loop);
+    this.#groups = new GenericGroups(this.#source, (name) => {
+      host.publish({ type: "lost", time: new Date().toISOString(), where: "netlink", name, count: 1 });
+    });
   }
 
   /** One record of 64 bytes. */
@@ -98,7 +112,7 @@ export class Policies {
       case "policy.unload":
         return await this.#inTurn(() => this.#unload((params as Methods["policy.unload"]["params"]).name));
       case "policy.list":
-        return { policies: this.#list.map((policy) => policy.status()) };
+        return { policies: this.#list.map((policy) => this.#status(policy)) };
       case "lua": {
         const { code, expression } = params as Methods["lua"]["params"];
         return await this.#sandbox().run(code, expression);
@@ -118,14 +132,22 @@ export class Policies {
     const name = nameOf(params);
     const source = readSource(params.file);
     const old = this.#policies.get(name);
+    const before = this.#allowed.get(name) ?? [];
     if (old !== undefined && old.file === params.file) {
-      await loading(old.reload(source, params.args));
+      this.#allowed.set(name, params.genl ?? []);
+      try {
+        await loading(old.reload(source, params.args));
+      } catch (error) {
+        this.#allowed.set(name, before);
+        throw error;
+      }
       this.#tell(name, "reload", params.file);
-      return { policy: old.status(), replaced: true };
+      return { policy: this.#status(old), replaced: true };
     }
     if (old !== undefined) {
       throw new XdpctlError("XDPCTL_E_POLICY_EXISTS", `a policy ${name} runs already, from ${old.file}`);
     }
+    this.#allowed.set(name, params.genl ?? []);
     const policy = await loading(
       Policy.load({
         name,
@@ -139,12 +161,31 @@ export class Policies {
           if (action === "block" || action === "allow" || action === "limit") this.#tell(name, action, text);
         },
         onProgram: (op, program, on) => this.#program(op, program, on),
+        generic: this.#generic(name),
       }),
     );
     this.#policies.set(name, policy);
     this.#list = [...this.#policies.values()];
     this.#tell(name, "load", params.file);
-    return { policy: policy.status(), replaced: false };
+    return { policy: this.#status(policy), replaced: false };
+  }
+
+  #status(policy: Policy): Methods["policy.load"]["result"]["policy"] {
+    return { ...policy.status(), genl: [...(this.#allowed.get(policy.name) ?? [])] };
+  }
+
+  /** What a script may have of generic netlink. */
+  #generic(policy: string): GenericAccess {
+    const listener: GenericListener = { news: () => {}, log: (text) => this.#tell(policy, "log", text) };
+    return {
+      listen: (groups, news) => {
+        listener.news = news;
+        this.#groups.listen(listener, groups);
+      },
+      // What is typed at a prompt is a person's.
+      request: (request) =>
+        answerRequest(this.#source, request, policy === REPL ? "all" : (this.#allowed.get(policy) ?? [])),
+    };
   }
 
   async #program(op: "load" | "unload", program: string, on: string): Promise<string> {
@@ -158,6 +199,7 @@ export class Policies {
     }
     this.#policies.delete(name);
     this.#reported.delete(name);
+    this.#allowed.delete(name);
     this.#list = [...this.#policies.values()];
     await policy.unload();
     const removed = removeOwned(this.#maps(), ownerName(name));
@@ -175,6 +217,7 @@ export class Policies {
       onLog: (text) => this.#tell(REPL, "log", text),
       onError: (error) => this.#tell(REPL, "error", error.message),
       onProgram: (op, program, on) => this.#program(op, program, on),
+      generic: this.#generic(REPL),
     });
     return this.#interactive;
   }
@@ -188,6 +231,8 @@ export class Policies {
     await this.#turn;
     for (const name of this.names()) await this.#unload(name);
     await this.#interactive?.close();
+    this.#groups[Symbol.dispose]();
+    this.#source[Symbol.dispose]();
   }
 }
 

@@ -16,6 +16,8 @@ export type ErrorClass = keyof typeof EXIT_CODES;
 
 interface CodeEntry {
   readonly class: ErrorClass;
+  /** The exit code where it is not that of its class: the commands of a guest have all the small ones. */
+  readonly exit?: number;
   /** What the user can do about it, when the raiser gives nothing more exact. */
   readonly remedy: string;
 }
@@ -45,6 +47,19 @@ export const CODES = {
   XDPCTL_E_VERIFIER: { class: "kernel", remedy: "`--verifier-log -` prints the whole log" },
   XDPCTL_E_LOAD: { class: "kernel", remedy: "the kernel's reason is in the message" },
   XDPCTL_E_NO_BTF: { class: "input", remedy: "compile the object with -g so that it carries BTF" },
+
+  XDPCTL_E_VM_TOOL: { class: "not-found", remedy: "install what it names" },
+  XDPCTL_E_VM_SETUP: { class: "kernel", exit: 125, remedy: "the reason is in the message" },
+  XDPCTL_E_VM_PANIC: { class: "kernel", exit: 120, remedy: "the console's last lines say where" },
+  XDPCTL_E_VM_HANG: {
+    class: "kernel",
+    exit: 121,
+    remedy: "`--console` shows what it says while it boots; `--accel tcg` where KVM may be at fault",
+  },
+  XDPCTL_E_VM_DIED: { class: "kernel", exit: 122, remedy: "the console's last lines, and QEMU's, are above" },
+  XDPCTL_E_VM_NO_STATUS: { class: "kernel", exit: 123, remedy: "the command's end is unknown: run it again" },
+  XDPCTL_E_VM_TIMEOUT: { class: "limit", exit: 124, remedy: "`--timeout` gives it more time" },
+  XDPCTL_E_NO_MODULE: { class: "not-found", remedy: "modinfo lists a kernel's modules; `--kernel` chooses another" },
 
   XDPCTL_E_NO_MAP: { class: "not-found", remedy: "`xdpctl map ls` lists the maps" },
   XDPCTL_E_NO_KEY: { class: "not-found", remedy: "`xdpctl map dump NAME` lists the entries" },
@@ -90,6 +105,23 @@ export const CODES = {
     remedy: "`--name` deploys a second lab; `xdpctl lab gc` removes remains",
   },
   XDPCTL_E_LAB_DEPLOY: { class: "kernel", remedy: "what was made is taken down again; the reason is in the message" },
+  XDPCTL_E_NO_ENGINE: {
+    class: "not-found",
+    remedy: "as root: apt-get install --no-install-recommends podman runc",
+  },
+  XDPCTL_E_NO_IMAGE: { class: "not-found", remedy: "`scripts/build-image` builds the images of labs/" },
+  XDPCTL_E_ENGINE: { class: "kernel", remedy: "the engine's reason is in the message" },
+  XDPCTL_E_NOT_READY: {
+    class: "limit",
+    remedy: "look at it with `xdpctl lab shell`; `ready.within` gives it more time",
+  },
+
+  XDPCTL_E_NO_KERNEL: { class: "not-found", remedy: "`xdpctl vm kernels` lists what is cached and available" },
+  XDPCTL_E_BAD_KERNEL: { class: "input", remedy: "name a vmlinux or a bzImage for x86-64" },
+  XDPCTL_E_DOWNLOAD: { class: "not-found", remedy: "does `apt-get update` work here? Cached kernels need no network" },
+  XDPCTL_E_CACHE: { class: "limit", remedy: "make room, or set XDPCTL_CACHE; `xdpctl vm kernels rm` removes kernels" },
+  XDPCTL_E_TOOL: { class: "kernel", remedy: "what the tool said is in the message" },
+  XDPCTL_E_INTERRUPTED: { class: "limit", remedy: "run it again: what was fetched is kept" },
 
   XDPCTL_E_NO_FILE: { class: "not-found", remedy: "check the path" },
   XDPCTL_E_TIMEOUT: { class: "limit", remedy: "the message says what it waited for" },

@@ -54,7 +54,8 @@ export class XdpctlError extends Error {
   }
 
   get exitCode(): number {
-    return EXIT_CODES[this.class];
+    const entry: { class: ErrorClass; exit?: number } = CODES[this.code];
+    return entry.exit ?? EXIT_CODES[entry.class];
   }
 
   toJSON(): ErrorObject {

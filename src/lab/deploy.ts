@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { randomBytes } from "node:crypto";
 import { existsSync, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, unlinkSync } from "node:fs";
-import { XdpctlError } from "../errors/index.js";
+import { type ErrorCode, XdpctlError } from "../errors/index.js";
 import {
   errno,
   MNT_DETACH,
@@ -15,10 +15,13 @@ import {
 } from "../linux/index.js";
 import { shown } from "./shown.js";
 import { writeHosts, writeLauncher } from "./files.js";
+import { impairLinks } from "./impair.js";
+import { byKind, kindOf } from "./kinds/index.js";
 import { Lab } from "./lab.js";
 import { withLabLock } from "./lock.js";
-import { createMachines, type Machine, openMachine } from "./machine.js";
-import { configureNode, wireBridges, wireLinks } from "./network.js";
+import { createMachines, type Machine, type MachinePlan, openMachine } from "./machine.js";
+import { configureMptcp } from "./multipath.js";
+import { interfaceIndices, wireBridges, wireLinks } from "./network.js";
 import { labDir, NETNS_DIR, NETNS_MARK, netnsLink, netnsName, nodeDir, SWITCH } from "./paths.js";
 import { endProcesses, machineProcesses } from "./processes.js";
 import { removeLab } from "./remove.js";
@@ -28,11 +31,13 @@ import { bootId, isAlive, type LabState, machineLives, processMark, readState, w
 
 export interface DeployProgress {
   /** `ready` and `removed` come once a machine, the others tell how far it is. */
-  readonly step: "intent" | "machine" | "links" | "pinned" | "ready" | "removed";
+  readonly step: "intent" | "machine" | "links" | "pinned" | "ready" | "removed" | "left-out";
   readonly node?: string;
   readonly addresses?: readonly string[];
   /** The machine was there before. */
   readonly kept?: boolean;
+  /** What was left out, and why. */
+  readonly note?: string;
 }
 
 export interface DeployOptions {
@@ -55,9 +60,13 @@ export function deploy(spec: LabSpec, options: DeployOptions = {}): Lab {
   checkLabName(name);
   needCapabilities("making a lab", "CAP_SYS_ADMIN", "CAP_NET_ADMIN");
   const wanted = { ...spec, name };
-  return withLabLock(() => {
+  let isNew = false;
+  const lab = withLabLock(() => {
     const prior = priorState(name, options);
-    if (prior === undefined) return new Lab(deployNew(wanted, options));
+    if (prior === undefined) {
+      isNew = true;
+      return new Lab(deployNew(wanted, options));
+    }
     const before = prior.spec;
     try {
       if (options.tied === true) tie(prior);
@@ -68,6 +77,13 @@ export function deploy(spec: LabSpec, options: DeployOptions = {}): Lab {
     }
     return new Lab(prior);
   });
+  try {
+    for (const [kind, nodes] of byKind(lab.spec.nodes)) kind.awaitReady?.(lab.state, nodes);
+  } catch (error) {
+    if (isNew) lab.destroy();
+    throw error;
+  }
+  return lab;
 }
 
 export function checkLabName(name: string): void {
@@ -76,9 +92,15 @@ export function checkLabName(name: string): void {
   throw new XdpctlError("XDPCTL_E_BAD_NAME", `${shown(name)} can't be a lab's name`, { remedy: patternErrorMessage });
 }
 
+/** Errors that say all there is to say: what is to be done is the same whatever the lab was about. */
+const OWN_WORDS: readonly ErrorCode[] = [
+  ...(["XDPCTL_E_PERMISSION", "XDPCTL_E_LAB_CONFLICT", "XDPCTL_E_TIMEOUT", "XDPCTL_E_NOT_SUPPORTED"] as const),
+  ...(["XDPCTL_E_NO_ENGINE", "XDPCTL_E_NO_IMAGE", "XDPCTL_E_ENGINE", "XDPCTL_E_NO_FILE"] as const),
+];
+
 function failure(name: string, error: unknown, after: string): XdpctlError {
   const cause = XdpctlError.wrap(error);
-  if (["XDPCTL_E_PERMISSION", "XDPCTL_E_LAB_CONFLICT"].includes(cause.code)) return cause;
+  if (OWN_WORDS.includes(cause.code)) return cause;
   const exists = cause.code === "XDPCTL_E_NETLINK" && cause.errno === errno.EEXIST;
   const code = exists ? "XDPCTL_E_INTERFACE_EXISTS" : "XDPCTL_E_LAB_DEPLOY";
   return new XdpctlError(code, `the lab ${name} can't be brought up: ${cause.message}`, {
@@ -157,35 +179,45 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
   const { name } = state;
   const progress = options.onProgress ?? (() => {});
   const before = new Map(state.spec.nodes.map((node) => [node.name, node]));
-  const wanted = spec.nodes.map(({ name, forward }) => ({ name, forward }));
-  if (spec.bridges.length > 0) wanted.unshift({ name: SWITCH, forward: false });
+  const kinds = byKind(spec.nodes);
+  for (const [kind, nodes] of kinds) kind.check?.(spec, nodes);
+  const wanted: MachinePlan[] = spec.nodes.map((node) => ({ ...node, namespaces: kindOf(node).namespaces }));
+  if (spec.bridges.length > 0) wanted.unshift({ name: SWITCH, forward: false, namespaces: ["net"] });
   checkNames(
     state,
     wanted.map((plan) => plan.name),
   );
   state.phase = "deploying";
   state.busy = processMark(process.pid) ?? { pid: process.pid, start: "" };
+  noteStarters(state, spec);
   writeState(state);
   progress({ step: "intent" });
   writeHosts(spec);
   const machines = new Map<string, Machine>();
   try {
-    for (const node of Object.keys(state.machines)) {
-      if (machineLives(state, node)) machines.set(node, openMachine(name, node));
-      else forget(state, node);
-    }
+    const kindNow = new Map(spec.nodes.map((node) => [node.name, node.kind]));
+    const lost = Object.keys(state.machines).filter((node) => {
+      const turned = kindNow.has(node) && before.has(node) && kindNow.get(node) !== before.get(node)?.kind;
+      return turned || !machineLives(state, node);
+    });
+    end(state, lost);
+    for (const node of lost) forget(state, node);
+    for (const node of Object.keys(state.machines)) machines.set(node, openMachine(name, node));
     const missing = wanted.filter((plan) => !machines.has(plan.name));
     createMachines(name, missing, (machine) => {
       machines.set(machine.name, machine);
       progress({ step: "machine", node: machine.name });
     });
     const gone = [...machines.keys()].filter((node) => !wanted.some((plan) => plan.name === node));
-    endProcesses(machineProcesses(state).filter((one) => gone.includes(one.node)));
+    end(state, gone);
     wireBridges(state, spec, machines);
     wireLinks(state, spec, machines);
+    for (const note of impairLinks(state, spec, machines)) progress({ step: "left-out", note });
     progress({ step: "links" });
     for (const node of spec.nodes) {
-      configureNode(state, node, before.get(node.name), machines.get(node.name) as Machine);
+      const machine = machines.get(node.name) as Machine;
+      kindOf(node).configure(state, node, before.get(node.name), machine);
+      configureMptcp(node, before.get(node.name), interfaceIndices(state, node.name), machine);
     }
     for (const node of gone) {
       forget(state, node);
@@ -198,6 +230,9 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
       if (!gone.includes(machine.name)) nameMachine(state, machine.name);
     }
     progress({ step: "pinned" });
+    // What is started there is found by the namespaces.
+    if (state.started !== undefined) writeState(state);
+    for (const [kind, nodes] of kinds) for (const node of kind.start?.(state, spec, nodes) ?? []) kept.delete(node);
     state.spec = spec;
     state.phase = "ready";
     delete state.busy;
@@ -209,6 +244,19 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
   } finally {
     for (const machine of machines.values()) machine.close();
   }
+}
+
+/** Notes which kinds may start something, before they do. */
+function noteStarters(state: LabState, spec: LabSpec): void {
+  const starters = spec.nodes.filter((node) => kindOf(node).start !== undefined).map((node) => node.kind);
+  if (starters.length > 0) state.started = [...new Set([...(state.started ?? []), ...starters])];
+}
+
+/** Ends what runs in machines that will not stay. */
+function end(state: LabState, nodes: readonly string[]): void {
+  if (nodes.length === 0) return;
+  for (const kind of state.started ?? []) kindOf({ kind }).stop?.(state, nodes);
+  endProcesses(machineProcesses(state).filter((one) => nodes.includes(one.node)));
 }
 
 /** A name in /run/netns that leads elsewhere is someone else's, and stays. */
@@ -239,7 +287,7 @@ function nameMachine(state: LabState, node: string): void {
 /** Removes what is left of one machine. */
 function forget(state: LabState, node: string): void {
   const dir = nodeDir(state.name, node);
-  for (const kind of ["net", "mnt", "uts"]) while (unmount(`${dir}/${kind}`, MNT_DETACH) === 0);
+  for (const kind of ["net", "mnt", "uts", "bpf"]) while (unmount(`${dir}/${kind}`, MNT_DETACH) === 0);
   rmSync(dir, { recursive: true, force: true });
   const path = netnsLink(state.name, node);
   if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() && readlinkSync(path) === `${dir}/net`) {

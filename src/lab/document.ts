@@ -227,7 +227,11 @@ export class LabDocument {
   #sequence(items: readonly Node[], schema: Schema, path: Path, depth: number): unknown[] {
     const { minItems = 0, maxItems = Number.POSITIVE_INFINITY } = schema;
     if (items.length < minItems || items.length > maxItems) {
-      this.problem(path, `${label(path)} must have ${minItems} entries, not ${items.length}`, true);
+      this.problem(
+        path,
+        `${label(path)} must have ${minItems === maxItems ? minItems : `at least ${minItems}`} entries, not ${items.length}`,
+        true,
+      );
     }
     return items.map((item, i) => this.#walk(item, schema.items ?? {}, [...path, i], depth + 1));
   }

@@ -14,6 +14,14 @@ export {
   timeText,
 } from "./checks/index.js";
 export { type DeployOptions, type DeployProgress, deploy } from "./deploy.js";
+export { type ImpairedEnd, type ImpairmentChange, impair, impairments } from "./impair.js";
+export {
+  IMPAIRMENT_KEYS,
+  type Impairment,
+  type ImpairmentKey,
+  impairmentText,
+  parseImpairment,
+} from "./impairment.js";
 export { LabEvents } from "./events.js";
 export { type Collected, gc } from "./gc.js";
 export type { InspectedInterface, InspectedNode, LabInspection } from "./inspect.js";
@@ -23,8 +31,8 @@ export {
   type LabSummary,
   list,
   type NamespacePaths,
-  type SpawnOptions,
 } from "./lab.js";
+export type { Ending, SpawnOptions } from "./kinds/index.js";
 export { flapLink, type LinkEndState, setLink } from "./link.js";
 export { findLink, findPlace, type LinkPlaces, type Place } from "./place.js";
 export { type LabWatch, watchLab } from "./watch.js";

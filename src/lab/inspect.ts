@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { type Link, openRoute, type RouteSocket } from "../netlink/index.js";
 import { inNamespaces } from "../linux/index.js";
+import { kindOf } from "./kinds/index.js";
 import { nodeDir } from "./paths.js";
 import { machineProcesses } from "./processes.js";
 import { type LabState, machineLives } from "./state.js";
@@ -21,12 +22,22 @@ export interface InspectedInterface {
 export interface InspectedNode {
   readonly name: string;
   readonly kind: string;
-  /** `gone`: its namespaces are not those that were made. */
-  readonly state: "ready" | "gone";
+  /** `gone`: its namespaces are not those that were made; `down`: what was started in them has ended. */
+  readonly state: "ready" | "gone" | "down";
   readonly netns: string;
   readonly interfaces: readonly InspectedInterface[];
   readonly routes: readonly string[];
   readonly processes: readonly { readonly pid: number; readonly command: string }[];
+  readonly container?: InspectedContainer;
+}
+
+export interface InspectedContainer {
+  readonly id: string;
+  readonly image: string;
+  /** `podman 4.3.1`. */
+  readonly engine: string;
+  /** What this host turned out to need. */
+  readonly options: string;
 }
 
 export interface LabInspection {
@@ -46,6 +57,8 @@ export function inspectLab(state: LabState): LabInspection {
     created: state.created,
     tied: state.tied?.pid ?? null,
     nodes: state.spec.nodes.map((node): InspectedNode => {
+      const at = { state, node };
+      const kind = kindOf(node);
       const alive = machineLives(state, node.name);
       const common = { name: node.name, kind: node.kind, netns: `${state.name}-${node.name}` };
       if (!alive) return { ...common, state: "gone", interfaces: [], routes: [], processes: [] };
@@ -53,12 +66,13 @@ export function inspectLab(state: LabState): LabInspection {
       try {
         return {
           ...common,
-          state: "ready",
+          state: kind.fault?.(at) === undefined ? "ready" : "down",
           interfaces: interfaces(state, node.name, route),
           routes: routes(route),
           processes: processes
             .filter((one) => one.node === node.name)
             .map(({ mark, command }) => ({ pid: mark.pid, command })),
+          ...kind.inspect?.(at),
         };
       } finally {
         route.close();

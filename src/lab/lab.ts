@@ -1,28 +1,25 @@
 // SPDX-License-Identifier: MIT
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { isatty } from "node:tty";
 import { didYouMean, XdpctlError } from "../errors/index.js";
-import { inNamespaces, needCapabilities } from "../linux/index.js";
+import { needCapabilities } from "../linux/index.js";
 import { shown } from "./shown.js";
-import { shellSettings } from "./files.js";
 import { type LabInspection, inspectLab } from "./inspect.js";
+import {
+  type Argv,
+  type Ending,
+  type Environment,
+  type Kind,
+  kindOf,
+  type Place,
+  type SpawnOptions,
+} from "./kinds/index.js";
 import { withLabLock } from "./lock.js";
-import { binDir, nodeDir } from "./paths.js";
+import { nodeDir } from "./paths.js";
 import { removeLab } from "./remove.js";
-import { replaceIn } from "./replace.js";
 import type { LabSpec } from "./spec.js";
 import { bootId, isAlive, labNames, type LabState, machineLives, processMark, readState, writeState } from "./state.js";
-
-export interface SpawnOptions {
-  /** By default `pipe`, as everywhere in Node. */
-  stdio?: import("node:child_process").StdioOptions;
-  /** Variables beside the caller's own and the machine's. */
-  env?: Record<string, string | undefined>;
-  cwd?: string;
-  /** Its own process group, for a terminal or for signals to the whole group. */
-  detached?: boolean;
-}
 
 export interface NamespacePaths {
   net: string;
@@ -66,14 +63,16 @@ export class Lab implements Disposable {
 
   /** Throws XDPCTL_E_NO_NODE for a machine that the lab has not, or whose namespaces are gone. */
   check(node: string): void {
-    if (!this.nodes.includes(node)) {
-      const hint = didYouMean(node, this.nodes) || `: there are ${this.nodes.join(", ")}`;
-      throw new XdpctlError("XDPCTL_E_NO_NODE", `the lab ${this.name} has no machine ${shown(node)}${hint}`);
-    }
+    const [kind, at] = this.#named(node);
+    const remedy = "`xdpctl lab deploy` makes it anew";
     if (!machineLives(this.state, node)) {
-      const remedy = "`xdpctl lab deploy` makes it anew";
       throw new XdpctlError("XDPCTL_E_NO_NODE", `the machine ${node} of the lab ${this.name} is gone`, { remedy });
     }
+    const fault = kind.fault?.(at);
+    if (fault === undefined) return;
+    throw new XdpctlError("XDPCTL_E_NO_NODE", `the machine ${node} of the lab ${this.name} is down: ${fault}`, {
+      remedy,
+    });
   }
 
   /** The files that hold a machine's namespaces, for setns(2) and nsenter(1). */
@@ -83,46 +82,57 @@ export class Lab implements Disposable {
     return { net: `${dir}/net`, mnt: `${dir}/mnt`, uts: `${dir}/uts` };
   }
 
+  /** A machine and its kind. Inside of a machine the others look as if they were gone: that is not asked. */
+  #named(name: string): [kind: Kind, at: Place] {
+    const node = this.spec.nodes.find((one) => one.name === name);
+    if (node === undefined) {
+      const hint = didYouMean(name, this.nodes) || `: there are ${this.nodes.join(", ")}`;
+      throw new XdpctlError("XDPCTL_E_NO_NODE", `the lab ${this.name} has no machine ${shown(name)}${hint}`);
+    }
+    return [kindOf(node), { state: this.state, node }];
+  }
+
+  #living(name: string): [kind: Kind, at: Place] {
+    this.check(name);
+    return this.#named(name);
+  }
+
   /** The environment of commands in a machine: `base`, the file's `env`, and how `xdpctl` is found there. */
-  environment(
-    node: string,
-    base: Record<string, string | undefined> = process.env,
-  ): Record<string, string | undefined> {
-    const own = this.spec.nodes.find((one) => one.name === node)?.env;
-    const path = base.PATH ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    return { ...base, ...own, XDPCTL_LAB: this.name, XDPCTL_NODE: node, PATH: `${binDir(this.name)}:${path}` };
+  environment(node: string, base: Environment = process.env): Environment {
+    const [kind, at] = this.#named(node);
+    return kind.environment(at, base);
   }
 
   /** Runs `body`, synchronously, with the calling thread in a machine: its network, files and name. */
   inside<T>(node: string, body: () => T): T {
     needCapabilities(`entering the machine ${node}`, "CAP_SYS_ADMIN");
-    return inNamespaces({ ...this.namespaces(node) }, body);
+    const [kind, at] = this.#living(node);
+    return kind.inside(at, body);
   }
 
-  /** Starts a command in a machine. It inherits the namespaces; a command that is not there is the child's `error` event. */
-  spawn(node: string, argv: readonly [string, ...string[]], options: SpawnOptions = {}): ChildProcess {
-    const env = { ...this.environment(node), ...options.env };
-    const cwd = options.cwd ?? process.cwd();
-    const [file, ...args] = argv;
-    const { stdio = "pipe", detached = false } = options;
-    return this.inside(node, () => spawn(file, args, { env, cwd, stdio, detached }));
-  }
-
-  /** Becomes a command in a machine: terminal, streams, signals and exit status are then the command's own. */
-  replace(node: string, argv: readonly [string, ...string[]], env: Record<string, string | undefined> = {}): never {
+  /** Starts a command in a machine. */
+  spawn(node: string, argv: Argv, options: SpawnOptions = {}): ChildProcess {
     needCapabilities(`entering the machine ${node}`, "CAP_SYS_ADMIN");
-    return replaceIn(this.namespaces(node), argv, { ...this.environment(node), ...env });
+    const [kind, at] = this.#living(node);
+    return kind.spawn(at, argv, options);
   }
 
   /**
-   * The shell of this lab's machines: bash with a prompt that names the machine, else sh. Without a terminal it reads its
-   * commands from standard input, and prompts for none.
+   * Becomes a command in a machine: terminal, streams, signals and exit status are then the command's own. Where a process
+   * can't, it stands for the command until that has ended.
    */
-  shellCommand(interactive = isatty(0)): [string, ...string[]] {
-    const bash = ["/bin/bash", "/usr/bin/bash"].find((path) => existsSync(path));
-    // Bash takes a socket as standard input for a remote login, and would read ~/.bashrc.
-    if (!interactive) return bash === undefined ? ["/bin/sh", "-s"] : [bash, "--norc", "-s"];
-    return bash === undefined ? ["/bin/sh", "-i"] : [bash, "--rcfile", shellSettings(this.name), "-i"];
+  replace(node: string, argv: Argv, env: Environment = {}): Promise<Ending> {
+    needCapabilities(`entering the machine ${node}`, "CAP_SYS_ADMIN");
+    const [kind, at] = this.#living(node);
+    return kind.replace(at, argv, env);
+  }
+
+  /**
+   * The shell of a machine. Without a terminal it reads its commands from standard input, and prompts for none.
+   */
+  shellCommand(node: string, interactive = isatty(0)): [string, ...string[]] {
+    const [kind, at] = this.#living(node);
+    return kind.shell(at, interactive);
   }
 
   /** What the kernel shows of the lab now. */

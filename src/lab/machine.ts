@@ -22,6 +22,7 @@ import {
   MS_REC,
   MS_SLAVE,
   mount,
+  type NamespaceKind,
   namespaceInode,
   ownFileSystemContext,
   ownNamespacePath,
@@ -36,8 +37,8 @@ import { hostsPath, labDir, nodeDir, SWITCH } from "./paths.js";
 import { shown } from "./shown.js";
 import { labNames, type MachineMark } from "./state.js";
 
-const KINDS = ["net", "mnt", "uts"] as const;
-type Kind = (typeof KINDS)[number];
+const KINDS = ["net", "mnt", "uts"] as const satisfies readonly NamespaceKind[];
+type Own = (typeof KINDS)[number];
 
 /** A machine's namespaces, open, and the sockets that work on its network from anywhere. */
 export class Machine implements Disposable {
@@ -46,10 +47,10 @@ export class Machine implements Disposable {
   readonly fresh: boolean;
   readonly route: RouteSocket;
   readonly ethtool: EthtoolSocket;
-  readonly #fds: Partial<Record<Kind, number>>;
+  readonly #fds: Partial<Record<Own, number>>;
 
   /** To be called inside the machine's network namespace. */
-  constructor(name: string, fds: Partial<Record<Kind, number>>, fresh: boolean) {
+  constructor(name: string, fds: Partial<Record<Own, number>>, fresh: boolean) {
     this.name = name;
     this.fresh = fresh;
     this.#fds = fds;
@@ -70,7 +71,7 @@ export class Machine implements Disposable {
   pin(lab: string): MachineMark {
     const dir = nodeDir(lab, this.name);
     mkdirSync(dir, { recursive: true });
-    const mark: Partial<Record<Kind, string>> = {};
+    const mark: Partial<Record<Own, string>> = {};
     for (const kind of KINDS) {
       const fd = this.#fds[kind];
       if (fd === undefined) continue;
@@ -101,13 +102,14 @@ export function openMachine(lab: string, name: string): Machine {
 export interface MachinePlan {
   readonly name: string;
   readonly forward: boolean;
+  /** What it gets beside its network namespace. */
+  readonly namespaces: readonly NamespaceKind[];
 }
 
 /**
- * Makes machines: each a network, mount and UTS namespace with its own /sys, bpffs and /etc/hosts. The bridges' namespace
- * is a network namespace only.
+ * Makes machines: each a network namespace, and with mount and UTS namespaces also its own /sys, bpffs and /etc/hosts.
  *
- * All are copies of one prepared mount namespace in which no lab's directory is mounted. Otherwise each machine would
+ * All of these are copies of one prepared mount namespace in which no lab's directory is mounted. Otherwise each machine would
  * hold the namespaces of the others, which could then never end.
  */
 export function createMachines(lab: string, plans: readonly MachinePlan[], made: (machine: Machine) => void): void {
@@ -115,21 +117,22 @@ export function createMachines(lab: string, plans: readonly MachinePlan[], made:
   ownFileSystemContext();
   const cwd = process.cwd();
   const opened: number[] = [];
-  const open = (kind: Kind): number => {
+  const open = (kind: Own): number => {
     const fd = openSync(ownNamespacePath(kind), "r");
     opened.push(fd);
     return fd;
   };
   const home = { net: open("net"), mnt: open("mnt"), uts: open("uts") };
   try {
-    for (const plan of plans) if (plan.name === SWITCH) made(createSwitch());
+    for (const plan of plans) if (!plan.namespaces.includes("mnt")) made(createNetwork(plan));
+    if (plans.every((plan) => !plan.namespaces.includes("mnt"))) return;
     unshare(CLONE_NEWNS);
     mount("none", "/", null, MS_REC | MS_SLAVE);
     if (existsSync("/etc/hosts")) mount(hostsPath(lab), "/etc/hosts", null, MS_BIND);
     for (const other of labNames()) while (unmount(labDir(other), MNT_DETACH) === 0);
     const template = open("mnt");
     for (const plan of plans) {
-      if (plan.name === SWITCH) continue;
+      if (!plan.namespaces.includes("mnt")) continue;
       setNamespace(template, "mnt");
       unshare(CLONE_NEWNET);
       unshareMounts(`/proc/self/fd/${home.mnt}`);
@@ -148,11 +151,16 @@ export function createMachines(lab: string, plans: readonly MachinePlan[], made:
   }
 }
 
-function createSwitch(): Machine {
+function createNetwork({ name, forward }: MachinePlan): Machine {
   unshare(CLONE_NEWNET);
-  // A switch speaks no IP of its own.
-  writeSetting("net/ipv6/conf/default/disable_ipv6", "1");
-  return new Machine(SWITCH, { net: openSync(ownNamespacePath("net"), "r") }, true);
+  if (name === SWITCH) {
+    // A switch speaks no IP of its own.
+    writeSetting("net/ipv6/conf/default/disable_ipv6", "1");
+  } else {
+    quietIpv6();
+    setForwarding(forward, true);
+  }
+  return new Machine(name, { net: openSync(ownNamespacePath("net"), "r") }, true);
 }
 
 const SETTINGS = "/proc/sys";

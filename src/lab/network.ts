@@ -160,9 +160,14 @@ export function configureNode(state: LabState, node: NodeSpec, before: NodeSpec 
       list.push(requests.addAddress(index, prefix, `${node.name}: giving ${prefix} to ${one.name}`));
     }
   }
-  for (const { to, via, dev } of node.routes.filter((route) => usable(route.via ?? route.to))) {
+  for (const { to, via, dev, metric } of node.routes.filter((route) => usable(route.via ?? route.to))) {
     const index = dev === undefined ? undefined : indices.get(dev);
-    const route = { to, ...(via === undefined ? {} : { via }), ...(index === undefined ? {} : { index }) };
+    const route = {
+      to,
+      ...(via === undefined ? {} : { via }),
+      ...(index === undefined ? {} : { index }),
+      ...(metric === undefined ? {} : { metric }),
+    };
     list.push(
       requests.addRoute(route, `${node.name}: adding the route to ${to}${via === undefined ? "" : ` via ${via}`}`),
     );
@@ -182,6 +187,7 @@ function withdraw(node: NodeSpec, before: NodeSpec, indices: Map<string, number>
         to: route.to,
         ...(route.via === undefined ? {} : { via: route.via }),
         ...(index === undefined ? {} : { index }),
+        ...(route.metric === undefined ? {} : { metric: route.metric }),
       }),
     );
   }

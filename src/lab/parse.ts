@@ -6,6 +6,8 @@ import { parseChecks } from "./checks/parse.js";
 import { LabDocument, type Path, type Schema } from "./document.js";
 import { shown } from "./shown.js";
 import { NetworkSet, parseIp, parsePrefix } from "./ip.js";
+import { mptcpSpec } from "./multipath.js";
+import { containerSpec } from "./kinds/container/spec.js";
 import { Neighbours } from "./neighbours.js";
 import { LAB_SCHEMA, type LabFile } from "./schema.js";
 import type { EndSpec, LabSpec, NodeSpec, RouteSpec } from "./spec.js";
@@ -42,7 +44,11 @@ export function parseLab(text: string, file = "lab.yml"): LabSpec {
     file,
     nodes,
     bridges: [...topology.bridges].map(([name, { mtu }]) => ({ name, mtu: mtu ?? mtus.get(name) ?? DEFAULT_MTU })),
-    links: topology.links.map(({ ends, mtu }) => ({ ends: [endSpec(ends[0]), endSpec(ends[1])], mtu })),
+    links: topology.links.map(({ ends, mtu, impair }) => ({
+      ends: [endSpec(ends[0]), endSpec(ends[1])],
+      mtu,
+      ...(impair === undefined ? {} : { impair }),
+    })),
     checks,
   };
 }
@@ -86,14 +92,18 @@ function nodeSpec(document: LabDocument, topology: Topology, neighbours: Neighbo
   }
   const routes = explicitRoutes(document, node, networks);
   const families = new Set(
-    routes.filter((r) => r.to === "default").map((r) => (r.via?.includes(":") === true ? 6 : 4)),
+    routes
+      .filter((r) => r.to === "default" && r.metric === undefined)
+      .map((r) => (r.via?.includes(":") === true ? 6 : 4)),
   );
   for (const via of gateways(document, topology, neighbours, node, networks)) {
     if (!families.has(via.includes(":") ? 6 : 4)) routes.push({ to: "default", via });
   }
+  const mptcp = mptcpSpec(document, node);
+  const container = node.settings.kind === "container" ? containerSpec(document, node) : undefined;
   return {
     name: node.name,
-    kind: "netns",
+    kind: container === undefined ? "netns" : "container",
     forward: node.settings.forward === true,
     masquerade: masqueraded(node),
     interfaces: node.interfaces.map(({ name, addresses, mtu, mac }) => ({
@@ -103,8 +113,10 @@ function nodeSpec(document: LabDocument, topology: Topology, neighbours: Neighbo
       ...(mac === undefined ? {} : { mac }),
     })),
     routes,
+    ...(mptcp === undefined ? {} : { mptcp }),
     sysctls: texts(node.settings.sysctls),
     env: texts(node.settings.env),
+    ...(container === undefined ? {} : { container }),
   };
 }
 
@@ -169,13 +181,18 @@ function explicitRoutes(document: LabDocument, node: NodeDraft, networks: Networ
       to: route.to,
       ...(route.via === undefined ? {} : { via: route.via }),
       ...(route.dev === undefined ? {} : { dev: route.dev }),
+      ...(route.metric === undefined ? {} : { metric: route.metric }),
     };
   });
 }
 
-function routeOf(text: string): { to: string; via?: string; dev?: string } {
+function routeOf(text: string): { to: string; via?: string; dev?: string; metric?: number } {
   const [to = "", ...words] = text.trim().split(/ +/);
-  const route: { to: string; via?: string; dev?: string } = { to };
-  for (let i = 0; i + 1 < words.length; i += 2) route[words[i] as "via" | "dev"] = words[i + 1] ?? "";
+  const route: { to: string; via?: string; dev?: string; metric?: number } = { to };
+  for (let i = 0; i + 1 < words.length; i += 2) {
+    const value = words[i + 1] ?? "";
+    if (words[i] === "metric") route.metric = Number(value);
+    else route[words[i] as "via" | "dev"] = value;
+  }
   return route;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { lstatSync, readdirSync, readlinkSync, rmdirSync, rmSync, unlinkSync } from "node:fs";
 import { MNT_DETACH, unmount } from "../linux/index.js";
+import { kindOf } from "./kinds/index.js";
 import { binDir, LABS_DIR, labDir, NETNS_DIR, NETNS_MARK, RUN_DIR } from "./paths.js";
 import { endProcesses, machineProcesses } from "./processes.js";
 import { bootId, type LabState } from "./state.js";
@@ -10,7 +11,10 @@ import { bootId, type LabState } from "./state.js";
  * when the last of these is gone. Only what the lab's own directory vouches for is touched.
  */
 export function removeLab(name: string, state: LabState | undefined): void {
-  if (state !== undefined && state.boot === bootId()) endProcesses(machineProcesses(state));
+  if (state !== undefined && state.boot === bootId()) {
+    for (const kind of state.started ?? []) kindOf({ kind }).stop?.(state);
+    endProcesses(machineProcesses(state));
+  }
   unlinkNames(name);
   // The machines' files are mounts inside of this one: it takes them along.
   while (unmount(labDir(name), MNT_DETACH) === 0);
@@ -41,7 +45,7 @@ export function labNamesInNetns(): [path: string, target: string][] {
 }
 
 /** With the last lab go the directories that were made for labs. */
-function removeEmpty(): void {
+export function removeEmpty(): void {
   const remove = (dir: string): boolean => {
     try {
       rmdirSync(dir);

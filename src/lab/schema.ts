@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { CHECK, CHECK_NAME } from "./checks/schema.js";
 
+import { CONTAINER_PROPERTIES } from "./kinds/container/schema.js";
+
 /*
  * The one description of a lab file: schema/lab.schema.json is this value written out, the TypeScript types are inferred
  * from it, and the checker walks it.
@@ -34,6 +36,27 @@ const SUBNET = {
 const ADDRESSES = { anyOf: [PREFIX, { type: "array", items: PREFIX }] } as const;
 const MTU = { type: "integer", minimum: 68, maximum: 65535, description: "Bytes of the largest packet." } as const;
 
+const MPTCP_FLAG = {
+  type: "string",
+  pattern: "^(signal|subflow|backup|fullmesh|laminar)$",
+  patternErrorMessage: "an endpoint is `subflow`, `signal`, `backup`, `fullmesh` or `laminar`",
+} as const;
+const MPTCP_LIMIT = { type: "integer", minimum: 0, maximum: 8 } as const;
+const MPTCP = {
+  type: "object",
+  properties: {
+    subflows: { ...MPTCP_LIMIT, description: "Subflows of a connection beside its first; 2 by default." },
+    accepted: { ...MPTCP_LIMIT, description: "Addresses that the peer announces and a connection uses; 0 by default." },
+    endpoints: {
+      type: "object",
+      propertyNames: INTERFACE_NAME,
+      additionalProperties: { anyOf: [MPTCP_FLAG, { type: "array", items: MPTCP_FLAG }] },
+      description: "By interface: how connections use its addresses, as in `eth1: subflow`.",
+    },
+  },
+  additionalProperties: false,
+} as const;
+
 const NODE_PROPERTIES = {
   forward: { type: "boolean", description: "A router: it forwards IPv4 and IPv6." },
   masquerade: {
@@ -56,18 +79,24 @@ const NODE_PROPERTIES = {
       anyOf: [
         {
           type: "string",
-          pattern: "^\\S+( +(via|dev) +\\S+){1,2}$",
+          pattern: "^\\S+( +(via|dev) +\\S+| +metric +[0-9]{1,9}){1,3}$",
           patternErrorMessage: "a route is written as `10.0.0.0/8 via 192.168.5.1`, or `default via … dev eth0`",
         },
         {
           type: "object",
-          properties: { to: { type: "string" }, via: { type: "string" }, dev: INTERFACE_NAME },
+          properties: {
+            to: { type: "string" },
+            via: { type: "string" },
+            dev: INTERFACE_NAME,
+            metric: { type: "integer", minimum: 0, maximum: 999_999_999 },
+          },
           required: ["to"],
           additionalProperties: false,
         },
       ],
     },
   },
+  mptcp: { ...MPTCP, description: "Multipath TCP: limits, and the interfaces that connections may use." },
   sysctls: {
     type: "object",
     propertyNames: {
@@ -96,9 +125,10 @@ const NODE = {
   properties: {
     kind: {
       type: "string",
-      description: "`netns` (the default; `linux` means the same), `bridge`, or one of `kinds`.",
+      description: "`netns` (the default; `linux` means the same), `container`, `bridge`, or one of `kinds`.",
     },
     ...NODE_PROPERTIES,
+    ...CONTAINER_PROPERTIES,
   },
   additionalProperties: false,
 } as const;
@@ -110,6 +140,21 @@ const BRIDGE = {
     subnet: { ...SUBNET, description: "The network of automatic IPv4 addresses." },
     subnet6: { ...SUBNET, description: "The network of automatic IPv6 addresses." },
     mtu: MTU,
+  },
+  additionalProperties: false,
+} as const;
+
+const WORD_OR_NUMBER = { anyOf: [{ type: "string" }, { type: "integer" }] } as const;
+const IMPAIR = {
+  type: "object",
+  properties: {
+    rate: { ...WORD_OR_NUMBER, description: "Bits per second, as in 10mbit or 500kbit." },
+    delay: { type: "string", description: "As in 20ms; needs a kernel with netem." },
+    jitter: { type: "string", description: "By how much the delay varies, as in 5ms." },
+    loss: { ...WORD_OR_NUMBER, description: "Per cent of the packets, as in 0.5%; needs a kernel with netem." },
+    limit: { ...WORD_OR_NUMBER, description: "Bytes that may wait for the rate; 50 ms of it by default." },
+    burst: { ...WORD_OR_NUMBER, description: "Bytes that may leave at once; 2 ms of the rate by default." },
+    optional: { type: "boolean", description: "What the kernel lacks is left out, and deploy says so." },
   },
   additionalProperties: false,
 } as const;
@@ -131,6 +176,7 @@ const ENDPOINT = {
       pattern: "^[0-9A-Fa-f][02468ACEace](:[0-9A-Fa-f]{2}){5}$",
       patternErrorMessage: "a hardware address is six bytes, as in 02:00:00:00:00:01, and not a multicast one",
     },
+    impair: { ...IMPAIR, description: "What is wrong with what this end sends, on top of the link's `impair`." },
   },
   required: ["node"],
   additionalProperties: false,
@@ -150,6 +196,7 @@ const LINK = {
         mtu: MTU,
         subnet: { ...SUBNET, description: "The network of automatic IPv4 addresses." },
         subnet6: { ...SUBNET, description: "The network of automatic IPv6 addresses." },
+        impair: { ...IMPAIR, description: "What is wrong with the link, in both directions." },
       },
       required: ["endpoints"],
       additionalProperties: false,
@@ -227,6 +274,7 @@ export type NodeFile = Infer<typeof NODE>;
 export type BridgeFile = Infer<typeof BRIDGE>;
 export type LinkFile = Infer<typeof LINK>;
 export type EndpointFile = Infer<typeof ENDPOINT>;
+export type ImpairFile = Infer<typeof IMPAIR>;
 export type CheckFile = Infer<typeof CHECK>;
 
 /** The JSON Schema as the text of schema/lab.schema.json; lists of words are on one line, as the formatter has them. */

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+import type { MptcpFlag } from "../netlink/index.js";
+import type { Impairment } from "./impairment.js";
 import type { CheckSpec } from "./checks/spec.js";
 
 /** One interface of a machine, as it shall be. */
@@ -15,17 +17,53 @@ export interface RouteSpec {
   readonly to: string;
   readonly via?: string;
   readonly dev?: string;
+  readonly metric?: number;
+}
+
+/** Multipath TCP of a machine: limits, and the addresses that its connections may use. */
+export interface MptcpSpec {
+  readonly subflows: number;
+  readonly accepted: number;
+  readonly endpoints: readonly {
+    readonly interface: string;
+    readonly address: string;
+    readonly flags: readonly MptcpFlag[];
+  }[];
+}
+
+/** A file or directory of the host in a container. */
+export interface MountSpec {
+  /** Relative to the lab file's directory, unless absolute. */
+  readonly source: string;
+  readonly target: string;
+  readonly readonly: boolean;
+}
+
+export interface ContainerSpec {
+  readonly image: string;
+  /** Null keeps the container running without doing anything; an empty list is the image's own command. */
+  readonly command: readonly string[] | null;
+  readonly mounts: readonly MountSpec[];
+  /** As Linux names them: `CAP_NET_ADMIN`, or `ALL`. */
+  readonly capabilities: { readonly add: readonly string[]; readonly drop: readonly string[] };
+  /** Run in the container until it succeeds: then the machine is ready. */
+  readonly ready: { readonly command: readonly string[]; readonly withinMs: number } | null;
+  /** Whether an image that is not here may be fetched. */
+  readonly pull: boolean;
 }
 
 export interface NodeSpec {
   readonly name: string;
-  readonly kind: "netns";
+  readonly kind: "netns" | "container";
   readonly forward: boolean;
   readonly masquerade: readonly string[];
   readonly interfaces: readonly InterfaceSpec[];
   readonly routes: readonly RouteSpec[];
+  readonly mptcp?: MptcpSpec;
   readonly sysctls: Readonly<Record<string, string>>;
   readonly env: Readonly<Record<string, string>>;
+  /** What a machine of the kind `container` has beside. */
+  readonly container?: ContainerSpec;
 }
 
 export interface BridgeSpec {
@@ -41,6 +79,8 @@ export type EndSpec =
 export interface LinkSpec {
   readonly ends: readonly [EndSpec, EndSpec];
   readonly mtu: number;
+  /** What each end sends suffers this, in the order of `ends`. */
+  readonly impair?: readonly [Impairment, Impairment];
 }
 
 /** A lab as its file says, with every address chosen: the same file gives the same spec on any machine. */

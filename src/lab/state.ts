@@ -2,7 +2,8 @@
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { fileSystemType, namespaceInode } from "../linux/index.js";
 import { LABS_DIR, nodeDir, statePath } from "./paths.js";
-import type { EndSpec, LabSpec } from "./spec.js";
+import type { Impairment } from "./impairment.js";
+import type { EndSpec, LabSpec, NodeSpec } from "./spec.js";
 
 const NSFS_MAGIC = 0x6e736673;
 
@@ -19,6 +20,29 @@ export interface MachineMark {
   readonly net: string;
   readonly mnt?: string;
   readonly uts?: string;
+  /** What was started in it. */
+  readonly container?: ContainerMark;
+}
+
+/** A container that was started, and what its image says of commands in it. */
+export interface ContainerMark {
+  readonly id: string;
+  /** What it was made of: with another text it is made anew. */
+  readonly key: string;
+  /** Its first process. */
+  readonly init: ProcessMark;
+  readonly env: readonly string[];
+  readonly workingDir: string;
+  readonly user: string;
+}
+
+/** With what a lab's containers were made. */
+export interface EngineMark {
+  readonly engine: "podman" | "docker";
+  readonly version: string;
+  /** What this machine turned out to need, and the options that come of it. */
+  readonly needs: readonly string[];
+  readonly options: string;
 }
 
 export interface LinkMark {
@@ -45,6 +69,11 @@ export interface LabState {
   machines: Record<string, MachineMark>;
   bridges: Record<string, number>;
   links: LinkMark[];
+  /** By end, `machine:interface` or `bridge:port`: what was asked of it, and whether that is switched off. */
+  impaired?: Record<string, { settings: Impairment; off?: boolean }>;
+  containers?: EngineMark;
+  /** Kinds of machines that may have started something: what `stop` has to look for. */
+  started?: NodeSpec["kind"][];
   nextIndex: number;
 }
 

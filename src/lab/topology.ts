@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 import type { LabDocument, Path } from "./document.js";
+import { type Impairment, impairmentProblem, isImpaired, readImpairment } from "./impairment.js";
+import { CONTAINER_PROPERTIES } from "./kinds/container/schema.js";
 import { shown } from "./shown.js";
-import type { BridgeFile, EndpointFile, LabFile, LinkFile, NodeFile } from "./schema.js";
+import type { BridgeFile, EndpointFile, ImpairFile, LabFile, LinkFile, NodeFile } from "./schema.js";
 
 /** A machine with what its kind and the defaults give it. */
 export interface NodeDraft {
@@ -35,6 +37,7 @@ export interface Segment {
 export interface LinkDraft {
   readonly ends: readonly [InterfaceDraft | BridgePort, InterfaceDraft | BridgePort];
   readonly mtu: number;
+  readonly impair: readonly [Impairment, Impairment] | undefined;
 }
 
 export interface BridgePort {
@@ -50,7 +53,7 @@ export interface Topology {
 }
 
 export const DEFAULT_MTU = 1500;
-const BASE_KINDS = ["netns", "linux", "bridge"];
+const BASE_KINDS = ["netns", "linux", "container", "bridge"];
 
 /** Follows `kind` and `defaults`: the most specific setting wins, maps are merged. */
 function inherit(document: LabDocument, file: LabFile, own: NodeFile, path: Path): NodeFile {
@@ -82,8 +85,18 @@ function inherit(document: LabDocument, file: LabFile, own: NodeFile, path: Path
     if (sysctls !== undefined) merged.sysctls = { ...merged.sysctls, ...sysctls };
     if (env !== undefined) merged.env = { ...merged.env, ...env };
   }
-  merged.kind = kind ?? "netns";
+  merged.kind = kind === undefined || kind === "linux" ? "netns" : kind;
+  refuseOthers(document, merged.kind, file.defaults === undefined ? chain : chain.slice(1), path);
   return merged;
+}
+
+/** Settings of one kind of machine mean nothing to another; in `defaults` they wait for the machines that they are for. */
+function refuseOthers(document: LabDocument, kind: string, chain: readonly NodeFile[], path: Path): void {
+  if (kind === "container") return;
+  for (const name of Object.keys(CONTAINER_PROPERTIES) as (keyof typeof CONTAINER_PROPERTIES)[]) {
+    if (!chain.some((one) => one[name] !== undefined)) continue;
+    document.problem([...path, name], `${shown(name)} is a setting of containers: \`kind: container\``);
+  }
 }
 
 const listOf = (value: string | string[] | undefined): string[] =>
@@ -156,11 +169,34 @@ export function buildTopology(document: LabDocument, file: LabFile): Topology {
         );
       }
     } else segments.push({ path, members, subnet: given.subnet, subnet6: given.subnet6 });
-    links.push({ ends: [a, b], mtu });
+    links.push({ ends: [a, b], mtu, impair: impairmentsOf(document, given, path, mtu) });
   }
   namePorts(document, links);
   for (const node of nodes.values()) checkInterfaces(document, node);
   return { nodes, bridges, segments, links };
+}
+
+/** What is wrong with each direction: what the link says, and on top of it what the end says. */
+function impairmentsOf(
+  document: LabDocument,
+  given: Partial<Exclude<LinkFile, string>>,
+  path: Path,
+  mtu: number,
+): [Impairment, Impairment] | undefined {
+  const read = (file: ImpairFile | undefined, at: Path): Impairment =>
+    file === undefined
+      ? {}
+      : readImpairment(file, (key, message) => document.problem([...at, "impair", key ?? ""], message, true));
+  const both = read(given.impair, path);
+  const [a, b] = [0, 1].map((side): Impairment => {
+    const end = given.endpoints?.[side];
+    const at = [...path, "endpoints", side];
+    const one = { ...both, ...read(typeof end === "string" ? undefined : end?.impair, at) };
+    const problem = impairmentProblem(one, mtu);
+    if (problem !== undefined) document.problem([...(given.impair === undefined ? at : path), "impair"], problem[1]);
+    return one;
+  }) as [Impairment, Impairment];
+  return isImpaired(a) || isImpaired(b) ? [a, b] : undefined;
 }
 
 function placeEnd(

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { XdpctlError } from "../errors/index.js";
 import { lazy, libc } from "./ffi.js";
 import { AF_INET, AF_INET6 } from "./socket.js";
 
@@ -25,4 +26,16 @@ export function addressText(bytes: Uint8Array): string {
   inet_ntop(AF_INET6, bytes, text, text.length);
   const shown = text.toString("latin1", 0, text.indexOf(0));
   return shown.startsWith("::ffff:") && shown.includes(".") ? shown.slice(7) : shown;
+}
+
+/** sockaddr_in or sockaddr_in6 of an address in text. Throws XDPCTL_E_USAGE for what is none. */
+export function socketAddress(address: string, port: number): Buffer {
+  const family = address.includes(":") ? 6 : 4;
+  const bytes = addressBytes(address, family);
+  if (bytes === undefined) throw new XdpctlError("XDPCTL_E_USAGE", `\`${address}\` is not an IP address`);
+  const structure = Buffer.alloc(family === 4 ? 16 : 28);
+  structure.writeUInt16LE(family === 4 ? AF_INET : AF_INET6, 0);
+  structure.writeUInt16BE(port, 2);
+  structure.set(bytes, family === 4 ? 4 : 8);
+  return structure;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 export * from "./address.js";
 export * from "./capability.js";
+export * from "./counters.js";
 export * from "./epoll.js";
 export * from "./errno.js";
 export * from "./fd.js";
@@ -13,6 +14,7 @@ export * from "./kmsg.js";
 export * from "./mapping.js";
 export * from "./mount.js";
 export * from "./namespace.js";
+export * from "./privilege.js";
 export * from "./process.js";
 export * from "./socket.js";
 export * from "./timerfd.js";

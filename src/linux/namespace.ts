@@ -7,9 +7,19 @@ export const CLONE_FS = 0x200;
 export const CLONE_NEWNS = 0x20000;
 export const CLONE_NEWUTS = 0x4000000;
 export const CLONE_NEWNET = 0x40000000;
+const CLONE_NEWCGROUP = 0x2000000;
+const CLONE_NEWIPC = 0x8000000;
+const CLONE_NEWPID = 0x20000000;
 
-export type NamespaceKind = "net" | "mnt" | "uts";
-const FLAG: Record<NamespaceKind, number> = { net: CLONE_NEWNET, mnt: CLONE_NEWNS, uts: CLONE_NEWUTS };
+export type NamespaceKind = "net" | "mnt" | "uts" | "ipc" | "cgroup" | "pid";
+const FLAG: Record<NamespaceKind, number> = {
+  net: CLONE_NEWNET,
+  mnt: CLONE_NEWNS,
+  uts: CLONE_NEWUTS,
+  ipc: CLONE_NEWIPC,
+  cgroup: CLONE_NEWCGROUP,
+  pid: CLONE_NEWPID,
+};
 
 const unshare_ = lazy<(flags: number) => number>(libc, "int unshare(int)");
 const setns_ = lazy<(fd: number, type: number) => number>(libc, "int setns(int, int)");
@@ -20,7 +30,10 @@ export function unshare(flags: number): void {
   if (unshare_(flags) < 0) throw syscallError("making a namespace", lastErrno(), undefined, "CAP_SYS_ADMIN");
 }
 
-/** setns(2): moves the calling thread into the namespace behind `fd`. */
+/**
+ * setns(2): moves the calling thread into the namespace behind `fd`. With `pid` it is the thread's children that are born
+ * there, and as long as that is not undone no thread can be started.
+ */
 export function setNamespace(fd: number, kind: NamespaceKind): void {
   if (setns_(fd, FLAG[kind]) >= 0) return;
   throw syscallError(`entering another ${kind} namespace`, lastErrno(), undefined, "CAP_SYS_ADMIN");
@@ -95,7 +108,7 @@ export function ownFileSystemContext(): void {
  * comes back whatever happens. Children spawned inside inherit them; the thread pool stays outside.
  */
 export function inNamespaces<T>(targets: Partial<Record<NamespaceKind, string | number>>, body: () => T): T {
-  const order: NamespaceKind[] = ["uts", "net", "mnt"];
+  const order: NamespaceKind[] = ["cgroup", "ipc", "uts", "net", "pid", "mnt"];
   const wanted = order.filter((kind) => targets[kind] !== undefined);
   if (wanted.includes("mnt")) ownFileSystemContext();
   const cwd = wanted.includes("mnt") ? process.cwd() : undefined;

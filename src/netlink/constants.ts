@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 export const NETLINK_ROUTE = 0;
+export const NETLINK_SOCK_DIAG = 4;
 export const NETLINK_NETFILTER = 12;
 export const NETLINK_GENERIC = 16;
 
@@ -28,7 +29,12 @@ export const RTM_GETROUTE = 26;
 export const RTM_NEWNEIGH = 28;
 export const RTM_DELNEIGH = 29;
 export const RTM_GETNEIGH = 30;
+export const RTM_NEWQDISC = 36;
+export const RTM_DELQDISC = 37;
+export const RTM_GETQDISC = 38;
 export const RTM_SETNEIGHTBL = 67;
+
+export const SOCK_DIAG_BY_FAMILY = 20;
 
 export const RTNLGRP_LINK = 1;
 

@@ -20,7 +20,14 @@ export class GenericMonitor implements Disposable {
   readonly #socket: NetlinkSocket;
   readonly #watch: LoopHandle;
 
-  constructor(loop: Loop, family: GenericFamily, groups: readonly string[], handler: GenericMonitorHandler) {
+  /** `receiveBuffer`: bytes that may wait in the kernel; 4 MiB where CAP_NET_ADMIN allows. */
+  constructor(
+    loop: Loop,
+    family: GenericFamily,
+    groups: readonly string[],
+    handler: GenericMonitorHandler,
+    options: { receiveBuffer?: number } = {},
+  ) {
     const ids = groups.map((name) => {
       const group = family.groups.find((one) => one.name === name);
       if (group !== undefined) return group.id;
@@ -30,6 +37,7 @@ export class GenericMonitor implements Disposable {
       });
     });
     this.#socket = new NetlinkSocket(NETLINK_GENERIC, { groups: ids });
+    if (options.receiveBuffer !== undefined) this.#socket.setReceiveBuffer(options.receiveBuffer);
     this.#watch = loop.watch(this.#socket.fd, (_events, budget) => {
       const n = this.#socket.notifications(budget, (message) => {
         if (message.type === family.id) handler.message(decodeGeneric(message, family.headerSize));

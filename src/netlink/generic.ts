@@ -2,7 +2,7 @@
 import { didYouMean, XdpctlError } from "../errors/index.js";
 import { errno } from "../linux/index.js";
 import { NETLINK_GENERIC } from "./constants.js";
-import { attributes, eachAttribute, type NetlinkMessage, type Part, readText, u16, u32 } from "./message.js";
+import { attributes, eachAttribute, type NetlinkMessage, type Part, readText, text, u16, u32 } from "./message.js";
 import { NetlinkSocket } from "./socket.js";
 
 const GENL_ID_CTRL = 0x10;
@@ -20,6 +20,8 @@ const CTRL = {
 } as const;
 const POLICY_DO = 1;
 const GENL_HEADER = 4;
+/** GENL_NAMSIZ without the NUL: bytes of a family's or group's name. */
+const LONGEST_NAME = 15;
 
 /** GENL_ADMIN_PERM … GENL_UNS_ADMIN_PERM of linux/genetlink.h. */
 const OPERATION_FLAGS: readonly [number, string][] = [
@@ -65,11 +67,22 @@ export interface GenericFamily {
 export interface GenericMessage {
   readonly command: number;
   readonly version: number;
+  /** The bytes of all attributes, as the kernel sent them. */
+  readonly payload: Buffer;
   readonly attributes: readonly { readonly type: number; readonly data: Buffer }[];
 }
 
 /** struct genlmsghdr */
 const header = (command: number, version: number): Uint8Array => Uint8Array.of(command, version, 0, 0);
+
+/** What follows the netlink header of a family's message: struct genlmsghdr, the family's own header, attributes. */
+export function genericBody(
+  family: Pick<GenericFamily, "version" | "headerSize">,
+  command: number,
+  attributes: Part,
+): Part {
+  return [header(command, family.version), new Uint8Array(padded(family.headerSize)), attributes];
+}
 
 function decodeFamily(message: NetlinkMessage): GenericFamily {
   const found = attributes(message.data.subarray(GENL_HEADER));
@@ -99,13 +112,17 @@ function decodeFamily(message: NetlinkMessage): GenericFamily {
   };
 }
 
+/** The name of the family that a notification of `nlctrl` is about. */
+export function readFamilyName(message: GenericMessage): string {
+  return readText(message.attributes.find(({ type }) => type === CTRL.NAME)?.data);
+}
+
 /** A message of a family whose own header has `headerSize` bytes. */
 export function decodeGeneric(message: NetlinkMessage, headerSize: number): GenericMessage {
+  const payload = Buffer.from(message.data.subarray(GENL_HEADER + padded(headerSize)));
   const list: { type: number; data: Buffer }[] = [];
-  eachAttribute(message.data.subarray(GENL_HEADER + padded(headerSize)), ({ type, data }) => {
-    list.push({ type, data: Buffer.from(data) });
-  });
-  return { command: message.data[0] ?? 0, version: message.data[1] ?? 0, attributes: list };
+  eachAttribute(payload, ({ type, data }) => list.push({ type, data }));
+  return { command: message.data[0] ?? 0, version: message.data[1] ?? 0, payload, attributes: list };
 }
 
 /**
@@ -131,14 +148,27 @@ export class GenericSocket implements Disposable {
     return found.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** The family of that name, or undefined. The kernel may load a module that says it has it. */
+  find(name: string): GenericFamily | undefined {
+    if (Buffer.byteLength(name) > LONGEST_NAME || name.includes("\0")) return undefined;
+    const body = [header(CTRL_CMD.GETFAMILY, 2), text(CTRL.NAME, name)];
+    const what = `finding the family ${name} of generic netlink`;
+    try {
+      const [answer] = this.#socket.request({ type: GENL_ID_CTRL, flags: 0, body, what });
+      return answer === undefined ? undefined : decodeFamily(answer);
+    } catch (error) {
+      if (XdpctlError.is(error) && error.errno === errno.ENOENT) return undefined;
+      throw error;
+    }
+  }
+
   /** The family of that name. Throws XDPCTL_E_NO_FAMILY. */
   family(name: string): GenericFamily {
-    const families = this.families();
-    const found = families.find((family) => family.name === name);
+    const found = this.find(name);
     if (found !== undefined) return found;
     const hint = didYouMean(
       name,
-      families.map((family) => family.name),
+      this.families().map((family) => family.name),
     );
     throw new XdpctlError("XDPCTL_E_NO_FAMILY", `generic netlink has no family ${JSON.stringify(name)}${hint}`);
   }
@@ -181,7 +211,7 @@ export class GenericSocket implements Disposable {
     body: Part,
     what = `${family.name} command ${command}`,
   ): GenericMessage[] {
-    const all = [header(command, family.version), new Uint8Array(padded(family.headerSize)), body];
+    const all = genericBody(family, command, body);
     return this.#socket
       .request({ type: family.id, flags: 0, body: all, what })
       .map((message) => decodeGeneric(message, family.headerSize));
@@ -196,7 +226,7 @@ export class GenericSocket implements Disposable {
     restart: () => void,
     what = `dumping ${family.name} command ${command}`,
   ): void {
-    const all = [header(command, family.version), new Uint8Array(padded(family.headerSize)), body];
+    const all = genericBody(family, command, body);
     this.#socket.dump(family.id, all, what, (message) => handler(decodeGeneric(message, family.headerSize)), restart);
   }
 

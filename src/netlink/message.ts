@@ -28,8 +28,15 @@ export interface Request {
 
 const PADS = [0, 1, 2, 3].map((n) => new Uint8Array(n));
 
-/** One attribute with its padding. */
+/** Bytes of one attribute with its header of four: its length is a u16. */
+const LONGEST_ATTRIBUTE = 0xffff;
+
+/** One attribute with its padding. Throws XDPCTL_E_USAGE for data beyond 65,531 bytes. */
 export function attribute(type: number, data: Uint8Array): Part {
+  if (data.length + 4 > LONGEST_ATTRIBUTE) {
+    const most = LONGEST_ATTRIBUTE - 4;
+    throw new XdpctlError("XDPCTL_E_USAGE", `attribute ${type} has ${data.length} bytes: netlink takes ${most}`);
+  }
   return [...formatAttribute({ type, data }), PADS[padding(data.length)] as Uint8Array];
 }
 

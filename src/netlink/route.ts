@@ -28,6 +28,7 @@ import {
   RTM_GETADDR,
   RTM_GETLINK,
   RTM_GETNEIGH,
+  RTM_GETQDISC,
   RTM_GETROUTE,
   RTM_NEWADDR,
   RTM_NEWLINK,
@@ -49,6 +50,7 @@ import {
   xdpBody,
 } from "./link.js";
 import { type NetlinkMessage, type Part, type Request, text, u32 } from "./message.js";
+import { decodeQdisc, QDISC_DUMP, type Qdisc } from "./qdisc.js";
 import { NetlinkSocket } from "./socket.js";
 
 const SKIP_STATS = u32(IFLA.EXT_MASK, RTEXT_FILTER_SKIP_STATS);
@@ -228,6 +230,11 @@ export class RouteSocket implements Disposable {
 
   neighbours(): Neighbour[] {
     return this.#dump(RTM_GETNEIGH, Buffer.alloc(12), "listing the neighbours", decodeNeighbour);
+  }
+
+  /** The queueing disciplines of all links, but for those that the kernel keeps to itself. */
+  qdiscs(): Qdisc[] {
+    return this.#dump(RTM_GETQDISC, QDISC_DUMP, "listing the queueing disciplines", decodeQdisc);
   }
 
   close(): void {

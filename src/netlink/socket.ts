@@ -76,7 +76,8 @@ export class NetlinkSocket implements Disposable {
     this.#must("bind", this.#socket.bind(address));
     // A connected netlink socket takes unicasts from the kernel alone.
     this.#must("connect", this.#socket.connect(address));
-    for (const group of options.groups ?? []) this.#socket.setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+    for (const group of options.groups ?? [])
+      this.#must(`joining group ${group}`, this.#socket.trySetOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group));
   }
 
   get fd(): number {

@@ -2,6 +2,7 @@
 import { didYouMean } from "../errors/index.js";
 import { formatCidr } from "../packet/index.js";
 import { type Block, blockOf } from "./addresses.js";
+import { hookGroup, openGenl } from "./api-genl.js";
 import { openMaps } from "./api-maps.js";
 import { formatted } from "./format.js";
 import type { Host } from "./host.js";
@@ -31,11 +32,11 @@ import { COUNT } from "./shared.js";
 /** What `policy check` lists as used. */
 export const API_NAMES = [
   ...["block", "allow", "limit", "unblock", "unallow", "unlimit"],
-  ...["maps", "stats", "load", "unload", "every", "stop", "log", "print", "state", "args"],
+  ...["maps", "stats", "load", "unload", "every", "stop", "log", "print", "state", "args", "genl"],
 ] as const;
 
-/** What a script may hook. */
-export const EVENTS = ["flow", "deny", "rate", "malformed", "link", "xdp", "exit"] as const;
+/** What a script may hook; the first seven by their numbers. */
+const EVENTS = ["flow", "deny", "rate", "malformed", "link", "xdp", "exit", "genl"] as const;
 
 const LONGEST_LINE = 4096;
 /** CLOCK_MONOTONIC minus performance.now(), in seconds: `now()` goes on through restarts. */
@@ -117,11 +118,15 @@ function output(L: LuaState, host: Host): void {
   });
 }
 
-function hooks(L: LuaState, script: Script): void {
+function hooks(L: LuaState, host: Host, script: Script): void {
   setGlobal(L, "on", (L) => {
     const event = textArgument(L, 1);
     const index = (EVENTS as readonly string[]).indexOf(event);
     if (index < 0) return fail(L, `there is no event "${event}"${didYouMean(event, EVENTS)}: ${EVENTS.join(", ")}`);
+    if (event === "genl") {
+      hookGroup(L, host, script.generic);
+      return 0;
+    }
     lauxlib.luaL_checktype(L, 2, T.function);
     script.addHook(L, index + 1, 2);
     return 0;
@@ -168,10 +173,11 @@ function pushArgs(L: LuaState, host: Host): void {
 export function openApi(L: LuaState, host: Host, script: Script): void {
   rules(L, host);
   output(L, host);
-  hooks(L, script);
+  hooks(L, host, script);
   programs(L, host, script);
   pushArgs(L, host);
   openMaps(L, host);
+  openGenl(L, host, script.generic);
   setGlobal(L, "now", (L) => {
     lua.lua_pushnumber(L, performance.now() / 1e3 + OFFSET);
     return 1;

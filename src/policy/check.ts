@@ -29,7 +29,20 @@ const NAMES = [
   "stats",
   "log",
 ];
-const MORE = ["load", "unload", "now", "print", "state", "args", "pairs", "ipairs", "tonumber", "tostring", "string"];
+const MORE = [
+  "genl",
+  "load",
+  "unload",
+  "now",
+  "print",
+  "state",
+  "args",
+  "pairs",
+  "ipairs",
+  "tonumber",
+  "tostring",
+  "string",
+];
 
 /** The text of a file. Throws XDPCTL_E_NO_FILE. */
 function read(file: string): string {

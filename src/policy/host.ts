@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import type { GenericRequest } from "./genl.js";
 import type { Maps } from "./maps.js";
 import type { PolicyLimits, ScriptAction, ScriptArguments, WorkerKind } from "./messages.js";
 import type { RuleWriter } from "./rules.js";
@@ -18,5 +19,7 @@ export interface Host {
   action(action: ScriptAction, text: string): void;
   /** Asks the controller to load or unload a program; the answer comes to the script's callback `id`. */
   request(id: number, op: "load" | "unload", program: string, interfaceName: string): void;
+  /** Asks the controller something of generic netlink; the answer comes to the script's request `id`. */
+  generic(id: number, request: GenericRequest): void;
   hooksChanged(): void;
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 export { checkPolicy, type PolicyCheck } from "./check.js";
+export type { GenericAccess, GenericGroupName, GenericNews, GenericRequest } from "./genl.js";
+export { LONGEST_REQUEST } from "./genl.js";
 export { Interactive, type InteractiveOptions, type RunResult } from "./interactive.js";
 export type { PolicyMap } from "./maps.js";
 export { DEFAULT_LIMITS, MAX_SOURCE } from "./messages.js";

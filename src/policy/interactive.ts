@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
 import type { LinkEvent, XdpEvent } from "../events/index.js";
+import type { GenericAccess } from "./genl.js";
+import { GenericFeed } from "./genl-feed.js";
 import { HeldMaps } from "./held-maps.js";
 import type { PolicyMap } from "./maps.js";
 import { answerProgram, type OnProgram } from "./program-request.js";
@@ -19,6 +21,8 @@ export interface InteractiveOptions {
   onError?(error: XdpctlError): void;
   onAction?(action: ScriptAction, text: string): void;
   onProgram?: OnProgram;
+  /** Generic netlink, where it may be used. */
+  generic?: GenericAccess;
 }
 
 /** What a chunk printed, and its values as text. */
@@ -39,14 +43,22 @@ export class Interactive implements AsyncDisposable {
   readonly #maps = new HeldMaps();
   readonly #mirror = emptyMirror();
   readonly #runs = new Map<number, Run>();
+  readonly #generic: GenericFeed;
   #thread: PolicyThread | undefined;
   #next = 1;
   #closed = false;
+  #missed = 0;
   #hooks = false;
 
   constructor(options: InteractiveOptions = {}) {
     this.#options = options;
     this.#maps.replace(options.maps ?? []);
+    this.#generic = new GenericFeed({
+      access: options.generic,
+      send: (message, most) => this.#thread?.send(message, most),
+      log: (text) => options.onLog?.(text),
+      dropped: () => this.#dropped(),
+    });
   }
 
   #started(): PolicyThread {
@@ -101,22 +113,38 @@ export class Interactive implements AsyncDisposable {
         return;
       case "loaded":
       case "hooks":
-        this.#hooks = message.hooks.some((hook) => hook !== "every");
+        this.#hooks = message.hooks.some((hook) => hook !== "every" && !hook.startsWith("genl:"));
+        this.#generic.listen(message.groups);
         return;
       case "request":
         void this.#program(message);
         return;
+      case "genl":
+        this.#generic.answer(message);
+        return;
     }
   }
 
+  /** Told once a second: there is no `policy ls` for what is typed. */
+  #dropped(): void {
+    if (++this.#missed > 1) return;
+    setTimeout(() => {
+      this.#options.onLog?.(`${this.#missed} messages of generic netlink were lost: the hook was too slow for them`);
+      this.#missed = 0;
+    }, 1000).unref();
+  }
+
   async #program(request: Extract<FromWorker, { type: "request" }>): Promise<void> {
+    const thread = this.#thread;
     const answer = await answerProgram(request, this.#options.onProgram);
-    this.#thread?.send(answer);
+    // A sandbox that was started anew did not ask.
+    if (thread === this.#thread) thread?.send(answer);
   }
 
   #ended(reason: XdpctlError | undefined): void {
     this.#thread = undefined;
     this.#hooks = false;
+    this.#generic.listen([]);
     this.#maps.confirm();
     const error = reason ?? new XdpctlError("XDPCTL_E_LUA_MEMORY", "the sandbox ended; `state` is kept");
     for (const run of this.#runs.values()) run.reject(error);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { ErrorCode } from "../errors/index.js";
 import type { LinkEvent, XdpEvent } from "../events/index.js";
+import type { GenericAnswer, GenericGroupName, GenericNews, GenericRequest } from "./genl.js";
 import type { PolicyMap } from "./maps.js";
 import type { StateDelta, StateMirror } from "./mirror.js";
 
@@ -48,6 +49,8 @@ export type ToWorker =
   | { type: "reload"; source: string; args: ScriptArguments }
   | { type: "run"; id: number; code: string; expression: boolean }
   | { type: "answer"; id: number; ok: boolean; text: string }
+  | { type: "genl"; news: GenericNews }
+  | { type: "genl-answer"; id: number; answer: GenericAnswer }
   | { type: "exit" };
 
 /** An error of the script. */
@@ -75,15 +78,15 @@ export interface ScriptUse {
 
 /** From the worker; several in one batch. */
 export type FromWorker =
-  | { type: "ready"; hooks: string[] }
-  | { type: "loaded"; hooks: string[]; failure: ScriptFailure | undefined }
+  | { type: "loaded"; hooks: string[]; groups: GenericGroupName[]; failure: ScriptFailure | undefined }
   | { type: "failure"; failure: ScriptFailure; fatal: boolean }
   | { type: "log"; text: string }
   | { type: "dropped"; lines: number }
   | { type: "action"; action: ScriptAction; text: string }
-  | { type: "hooks"; hooks: string[] }
+  | { type: "hooks"; hooks: string[]; groups: GenericGroupName[] }
   | { type: "state"; delta: StateDelta }
   | { type: "request"; id: number; op: "load" | "unload"; program: string; interface: string }
+  | { type: "genl"; id: number; request: GenericRequest }
   | { type: "result"; id: number; output: string[]; values: string[]; failure: ScriptFailure | undefined }
   | { type: "maps"; generation: number }
   | { type: "checked"; use: ScriptUse }

@@ -3,6 +3,8 @@ import { basename } from "node:path";
 import { XdpctlError } from "../errors/index.js";
 import { EVENT_OFFSET, EVENT_SIZE, type LinkEvent, PACKET_EVENT_TYPES, type XdpEvent } from "../events/index.js";
 import { scriptArguments } from "./arguments.js";
+import type { GenericAccess } from "./genl.js";
+import { GenericFeed } from "./genl-feed.js";
 import { HeldMaps } from "./held-maps.js";
 import { latency } from "./latency.js";
 import type { PolicyMap } from "./maps.js";
@@ -39,6 +41,8 @@ export interface PolicyOptions {
   onAction?(action: ScriptAction, text: string): void;
   /** `load(program, interface)` and `unload(interface)` of the script: what it says when it is done. */
   onProgram?: OnProgram;
+  /** Generic netlink, where the script may use it. */
+  generic?: GenericAccess;
 }
 
 /** What `policy ls` shows. */
@@ -78,6 +82,7 @@ export class Policy implements AsyncDisposable {
   readonly #maps = new HeldMaps();
   readonly #mirror: StateMirror = emptyMirror();
   readonly #restarts = new Restarts();
+  readonly #generic: GenericFeed;
   #thread: PolicyThread | undefined;
   #source: string;
   #args: ScriptArguments;
@@ -107,6 +112,12 @@ export class Policy implements AsyncDisposable {
     checkSource(options.source, options.file);
     this.#args = scriptArguments(this.#words);
     this.#shared = Shared.allocate(options.ringRecords ?? 65_536);
+    this.#generic = new GenericFeed({
+      access: options.generic,
+      send: (message, most) => this.#thread?.send(message, most),
+      log: (text) => options.onLog?.(text),
+      dropped: () => this.#dropped(1),
+    });
   }
 
   /**
@@ -155,9 +166,11 @@ export class Policy implements AsyncDisposable {
   #message(message: FromWorker): void {
     switch (message.type) {
       case "loaded":
+        this.#generic.listen(message.groups);
         this.#loaded(message.hooks, message.failure === undefined ? undefined : failureError(message.failure));
         return;
       case "hooks":
+        this.#generic.listen(message.groups);
         this.#setHooks(message.hooks);
         return;
       case "failure": {
@@ -182,6 +195,9 @@ export class Policy implements AsyncDisposable {
         return;
       case "request":
         void this.#program(message);
+        return;
+      case "genl":
+        this.#generic.answer(message);
         return;
       case "maps":
         this.#maps.confirm(message.generation);
@@ -218,14 +234,17 @@ export class Policy implements AsyncDisposable {
   }
 
   async #program(request: Extract<FromWorker, { type: "request" }>): Promise<void> {
+    const thread = this.#thread;
     const answer = await answerProgram(request, this.#options.onProgram);
-    this.#thread?.send(answer);
+    // A worker that was started anew did not ask.
+    if (thread === this.#thread) thread?.send(answer);
   }
 
   #ended(reason: XdpctlError | undefined): void {
     const error = this.#fatal ?? reason;
     this.#fatal = undefined;
     this.#thread = undefined;
+    this.#generic.listen([]);
     this.#maps.confirm();
     this.#bye?.();
     if (this.#refused) this.#state = "failed";
@@ -266,7 +285,7 @@ export class Policy implements AsyncDisposable {
     if (wanted === 0) return;
     const thread = this.#thread;
     if (thread === undefined) {
-      this.#shared.counts[COUNT.lost] = (this.#shared.counts[COUNT.lost] as number) + count;
+      this.#dropped(count);
       return;
     }
     if (wanted === ALL_PACKETS) {
@@ -288,8 +307,11 @@ export class Policy implements AsyncDisposable {
 
   /** Tells the script of an event that is not about packets. */
   send(event: LinkEvent | XdpEvent): void {
-    if (this.#thread?.send({ type: "event", event }) === false)
-      this.#shared.counts[COUNT.lost] = (this.#shared.counts[COUNT.lost] as number) + 1;
+    if (this.#thread?.send({ type: "event", event }) === false) this.#dropped(1);
+  }
+
+  #dropped(count: number): void {
+    this.#shared.counts[COUNT.lost] = (this.#shared.counts[COUNT.lost] as number) + count;
   }
 
   /** The maps of the programs that are attached now. Their descriptors are copied: the caller's may be closed. */

@@ -3,6 +3,7 @@ import { XdpctlError } from "../errors/index.js";
 import type { LinkEvent, XdpEvent } from "../events/index.js";
 import { openApi } from "./api.js";
 import { explain } from "./failure.js";
+import { GenericHooks } from "./genl-hooks.js";
 import { armGuard, disarmGuard } from "./guard.js";
 import type { Host } from "./host.js";
 import {
@@ -49,6 +50,9 @@ interface Timer {
 const BATCH = 1024;
 const BATCH_MS = 5;
 
+// An answer to a script that was replaced must find nobody: numbers are never used again.
+let lastCallback = 0;
+
 function copy(value: TValue | undefined): TValue {
   return new Value(value?.type ?? NIL, value?.value ?? null);
 }
@@ -61,13 +65,14 @@ function handler(fn: TValue, most: number): Handler {
 /** One loaded script: its Lua state, hooks, timers, and callbacks. */
 export class Script {
   readonly L: LuaState;
+  /** What it hears of and asks of generic netlink. */
+  readonly generic: GenericHooks;
   readonly #host: Host;
   readonly #state: State;
   readonly #hooks: Handler[][] = HOOK_NAMES.map(() => []);
   readonly #callbacks = new Map<number, TValue>();
   #timers: Timer[] = [];
   #nextTimer = 1;
-  #nextCallback = 1;
   #calls: number;
 
   constructor(host: Host, mirror: StateMirror | undefined) {
@@ -75,11 +80,17 @@ export class Script {
     this.#calls = host.shared.counts[COUNT.calls] ?? 0;
     this.L = openSandbox();
     this.#state = new State(this.L, mirror);
+    const run = (hook: number, fn: TValue, args: readonly unknown[]): ScriptFailure | undefined => {
+      this.#count();
+      return this.#protect(hook, host.limits.hookMs, () => this.#call(fn, args));
+    };
+    this.generic = new GenericHooks(run, (text) => host.log(text));
     openApi(this.L, host, this);
   }
 
   get hooks(): string[] {
     const names = HOOK_NAMES.filter((_, i) => i > 0 && (this.#hooks[i]?.length ?? 0) > 0) as string[];
+    names.push(...this.generic.names);
     return this.#timers.length > 0 ? [...names, "every"] : names;
   }
 
@@ -105,7 +116,7 @@ export class Script {
   }
 
   addCallback(L: LuaState, at: number): number {
-    const id = this.#nextCallback++;
+    const id = ++lastCallback;
     const value = argument(L, at);
     if (value !== undefined && value.type !== NIL) this.#callbacks.set(id, copy(value));
     return id;
@@ -144,11 +155,15 @@ export class Script {
     return { values, failure };
   }
 
+  /** `args`: plain values, and functions that push one. */
   #call(fn: TValue, args: readonly unknown[]): void {
     const { L } = this;
     const base = L.top;
     L.stack[L.top++] = copy(fn);
-    for (const value of args) pushPlain(L, value);
+    for (const value of args) {
+      if (typeof value === "function") value(L);
+      else pushPlain(L, value);
+    }
     ldo.luaD_callnoyield(L, base, 0);
   }
 

@@ -10,6 +10,8 @@ export function hookText(hook: number): string {
       return "a function of every";
     case HOOK.load:
       return "the answer to load";
+    case HOOK.call:
+      return "the answer to genl.call";
     default:
       return `the ${HOOK_NAMES[hook] ?? "?"} hook`;
   }

@@ -130,10 +130,10 @@ export class PolicyThread {
     this.#ring.wake();
   }
 
-  /** Sends a message; false where the worker has too many already. */
-  send(message: ToWorker): boolean {
+  /** Sends a message; false where the worker has `most` already. */
+  send(message: ToWorker, most = MOST_WAITING): boolean {
     const words = this.#words;
-    if (((Atomics.load(words, WORD.sent) - Atomics.load(words, WORD.received)) | 0) >= MOST_WAITING) return false;
+    if (((Atomics.load(words, WORD.sent) - Atomics.load(words, WORD.received)) | 0) >= most) return false;
     this.#worker.postMessage(message);
     Atomics.add(words, WORD.sent, 1);
     this.#ring.wake();

@@ -71,6 +71,7 @@ class PolicyWorker {
       },
       action: (action, text) => this.#outbox.tell({ type: "action", action, text }),
       request: (id, op, program, name) => this.#outbox.add({ type: "request", id, op, program, interface: name }),
+      generic: (id, request) => this.#outbox.add({ type: "genl", id, request }),
       hooksChanged: () => {
         this.#hooks = "";
       },
@@ -120,7 +121,7 @@ class PolicyWorker {
     else {
       const failure = this.#load(source, args, state);
       if (failure !== undefined) {
-        this.#end({ type: "loaded", hooks: [], failure });
+        this.#end({ type: "loaded", hooks: [], groups: [], failure });
         return;
       }
     }
@@ -133,7 +134,7 @@ class PolicyWorker {
     const script = new Script(this.#host(args), undefined);
     const globals = usesOf(script.L, source);
     const failure = script.load(source, file);
-    if (failure !== undefined) this.#outbox.add({ type: "loaded", hooks: [], failure });
+    if (failure !== undefined) this.#outbox.add({ type: "loaded", hooks: [], groups: [], failure });
     this.#end({ type: "checked", use: { hooks: script.hooks, ...globals } });
   }
 
@@ -170,9 +171,10 @@ class PolicyWorker {
   }
 
   #tellHooks(type: "loaded" | "hooks"): void {
-    const { hooks } = this.#script as Script;
+    const { hooks, generic } = this.#script as Script;
     this.#hooks = hooks.join() || "none";
-    this.#outbox.add(type === "loaded" ? { type, hooks, failure: undefined } : { type, hooks });
+    const { groups } = generic;
+    this.#outbox.add(type === "loaded" ? { type, hooks, groups, failure: undefined } : { type, hooks, groups });
   }
 
   #sleep(): void {
@@ -228,6 +230,12 @@ class PolicyWorker {
       case "answer":
         this.#told(script.answer(message.id, message.ok, message.text));
         return;
+      case "genl":
+        for (const failure of script.generic.news(message.news)) this.#told(failure);
+        return;
+      case "genl-answer":
+        this.#told(script.generic.answer(message.id, message.answer));
+        return;
       case "exit":
         for (const failure of script.exit()) this.#told(failure);
         if (this.#ended) return;
@@ -243,8 +251,8 @@ class PolicyWorker {
     else {
       // Both were in the same state: the old one's is copied out anew.
       old.resendState();
-      if (failure.code === "XDPCTL_E_LUA_MEMORY") this.#end({ type: "loaded", hooks: [], failure });
-      else this.#outbox.add({ type: "loaded", hooks: old.hooks, failure });
+      if (failure.code === "XDPCTL_E_LUA_MEMORY") this.#end({ type: "loaded", hooks: [], groups: [], failure });
+      else this.#outbox.add({ type: "loaded", hooks: old.hooks, groups: old.generic.groups, failure });
     }
   }
 

@@ -120,6 +120,8 @@ export interface PolicyStatus {
   restarts: number;
   /** The script's arguments, for `policy reload`. */
   args?: string[];
+  /** Families whose commands that change the system it may call. */
+  genl?: string[];
   lastError: string | null;
 }
 
@@ -160,7 +162,8 @@ export interface Methods {
   "map.set": { params: MapTarget & { key: Plain; value: Plain; create?: boolean }; result: MapEntry };
   "map.delete": { params: MapTarget & { key: Plain }; result: { deleted: number } };
   "policy.load": {
-    params: { file: string; name?: string; args: string[] };
+    /** `genl`: families whose commands that change the system it may call. */
+    params: { file: string; name?: string; args: string[]; genl?: string[] };
     result: { policy: PolicyStatus; replaced: boolean };
   };
   "policy.unload": { params: { name: string }; result: { removed: number } };

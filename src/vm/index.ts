@@ -1,2 +1,18 @@
 // SPDX-License-Identifier: MIT
+export { accelerator } from "./accel.js";
+export { cacheDir } from "./cache.js";
+export type { ConsoleLog } from "./console.js";
+export { Guest, type GuestOptions, guestCommand } from "./guest.js";
+export type { GuestCommand, GuestCommandOptions, GuestExit } from "./guest-command.js";
+export { kernelHeaders } from "./headers.js";
+export {
+  type AvailableKernel,
+  type CachedKernel,
+  type Kernels,
+  listKernels,
+  type ResolveOptions,
+  removeKernel,
+  resolveKernel,
+} from "./kernels.js";
+export type { Kernel } from "./record.js";
 export { findSplats, type Splat } from "./splat.js";

@@ -130,6 +130,30 @@ describe("a script on standard input", () => {
     expect(program()).toBe("–");
   });
 
+  it("--via needs the family, and says how to get it before anything is done", () => {
+    const missing = xdpctl(pair.left, ["repl", "--via", "ECHO"], "load drop eth0\nstatus\n");
+    expect(missing).toMatchObject({ status: 5, stdout: "" });
+    expect(missing.stderr).toMatch(
+      /^error: generic netlink has no family "ECHO" {2}XDPCTL_E_NO_FAMILY\n {2}hint: .*genl-echo/,
+    );
+    // nlctrl is there, but answers nothing to that.
+    const other = xdpctl(pair.left, ["repl", "--via", "nlctrl"], "x = 1\n");
+    expect(other).toMatchObject({ status: 4, stdout: "" });
+    expect(other.stderr).toMatch(/^error: echo of 5 bytes through nlctrl: .*XDPCTL_E_NETLINK/);
+  });
+
+  it("ticks each second on lines of their own, where it is asked to", async () => {
+    const repl = Running.xdpctl(pair.left, "repl");
+    running.push(repl);
+    repl.write("tick on\n");
+    await repl.sees("the tick is on\n..");
+    repl.write("=1 + 1\n");
+    await repl.sees(/^\.\.+\n2\n/m);
+    repl.child.stdin?.end();
+    const { stdout } = await repl.ended();
+    expect(stdout.endsWith("\n")).toBe(true);
+  });
+
   it("is the client of a controller that runs already", async () => {
     const first = Running.xdpctl(pair.left, "repl");
     running.push(first);
@@ -211,6 +235,25 @@ describe("the prompt", () => {
     const seen = await repl.sees(/extra0 {2}link {2}new[\s\S]*typed ahead/, from);
     // The line is cleared before the event is written, and drawn again below it.
     expect(seen).toContain("typed ahead\r\u001b[J");
+  });
+
+  it("ticks above the prompt, and leaves what is typed as it is", async () => {
+    const repl = terminal();
+    await repl.sees("xdpctl> ");
+    repl.write("tick on\r");
+    await repl.sees("the tick is on");
+    const from = repl.stdout.length;
+    repl.write("=20 +");
+    // Each dot is drawn with those before it, one row above the prompt.
+    const seen = await repl.sees("\u001b[1A\r\u001b[J...\r\n", from);
+    expect(seen).toContain("\u001b[J.\r\n");
+    expect(seen).toContain("\u001b[1A\r\u001b[J..\r\n");
+    repl.write(" 22\r");
+    await repl.sees(/^42\r$/m, from);
+    repl.write("tick off\r");
+    await repl.sees("the tick is off", from);
+    repl.write("exit\r");
+    expect((await repl.ended()).status).toBe(0);
   });
 
   it("ends when its terminal goes away, and leaves nothing attached", async () => {

@@ -8,12 +8,15 @@ import { classify, isUnfinished } from "../../src/cli/repl/classify.js";
 import { complete } from "../../src/cli/repl/complete.js";
 import { History, historyPath } from "../../src/cli/repl/history.js";
 import { promptText } from "../../src/cli/repl/interactive.js";
-import { LINE_WORDS, type Screen, Session } from "../../src/cli/repl/session.js";
+import { LINE_WORDS, type Screen, Session, type SessionOptions } from "../../src/cli/repl/session.js";
 import { tokenize } from "../../src/cli/repl/tokenize.js";
+import { Via } from "../../src/cli/repl/via.js";
 import { XdpctlError } from "../../src/errors/index.js";
 import type { PolicyEvent } from "../../src/events/index.js";
 import type { Loop } from "../../src/loop/index.js";
+import { EchoClient } from "../../src/netlink/index.js";
 import { FakeBackend, FakeLoop, interfaceStatus } from "../fixtures/backend.js";
+import { FakeEchoModule } from "../fixtures/genl.js";
 
 const folder = mkdtempSync(join(tmpdir(), "xdpctl-repl-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -129,7 +132,10 @@ it("the prompt names the machine and its lab", () => {
 });
 
 describe("a session", () => {
-  function session(backend: FakeBackend, options: { json?: boolean; interactive?: boolean } = {}) {
+  function session(
+    backend: FakeBackend,
+    { json, interactive, ...more }: Partial<Pick<SessionOptions, "json" | "interactive" | "via" | "tick">> = {},
+  ) {
     const printed = { out: "", err: "", live: "" };
     const screen: Screen = {
       interactive: false,
@@ -158,8 +164,9 @@ describe("a session", () => {
       backend,
       loop: new FakeLoop() as unknown as Loop,
       display: screen,
-      interactive: options.interactive ?? true,
-      json: options.json ?? false,
+      interactive: interactive ?? true,
+      json: json ?? false,
+      ...more,
     });
     return { session: made, printed };
   }
@@ -250,6 +257,75 @@ describe("a session", () => {
     const { session: repl, printed } = session(backend);
     expect(await repl.run("x x")).toBe(7);
     expect(printed.err).toContain("unexpected symbol");
+  });
+
+  it("sends Lua through a kernel module, and nothing else (with a stand-in for the module)", async () => {
+    const backend = new FakeBackend({
+      lua: ({ code }) => {
+        if (code.includes("= =")) throw new XdpctlError("XDPCTL_E_LUA_SYNTAX", "(repl):1: unexpected symbol near '='");
+        return { output: [], values: ["ran"] };
+      },
+      "map.list": () => ({ maps: [] }),
+    });
+    const kernel = new FakeEchoModule();
+    const via = new Via(async (name) => new EchoClient(name, kernel));
+    const { session: repl, printed } = session(backend, { via });
+    expect(await repl.run("via ECHO")).toBe(0);
+    expect(printed.out).toBe("Lua goes through ECHO before it runs\n");
+    for (const line of ["x = 1", "=x", "", "  ", "# a comment", "map ls", "lod drop eth1"]) await repl.run(line);
+    expect(kernel.asked).toEqual(["x = 1", "=x", "", ""]);
+    const codes = () => backend.asked.filter(({ method }) => method === "lua").map(({ params }) => params);
+    expect(codes()).toEqual([
+      { code: "x = 1", expression: false },
+      { code: "x", expression: true },
+    ]);
+    // An error of what came back ends neither the prompt nor a script.
+    printed.err = "";
+    expect(await repl.run("x = = 1")).toBe(0);
+    expect(printed.err).toMatch(/^failed to execute Lua call\.\nerror: \(repl\):1: unexpected symbol near '='/);
+    // What the kernel says is Lua, whatever it looks like.
+    kernel.answer = () => "unload eth1";
+    expect(await repl.run("y = 1")).toBe(0);
+    expect(codes().at(-1)).toEqual({ code: "unload eth1", expression: false });
+    kernel.loaded = false;
+    printed.err = "";
+    expect(await repl.run("y = 1")).toBe(5);
+    expect(printed.err).toContain("XDPCTL_E_NO_FAMILY");
+    expect(await repl.run("via OTHER")).toBe(5);
+    expect(await repl.run("via a b")).toBe(2);
+    expect(await repl.run("via off")).toBe(0);
+    expect(kernel.closed).toBe(true);
+    expect(await repl.run("y = 2")).toBe(0);
+    expect(codes().at(-1)).toEqual({ code: "y = 2", expression: false });
+    expect(await repl.run("exit")).toBe("exit");
+  });
+
+  it("joins lines that came through the kernel", async () => {
+    const backend = new FakeBackend({
+      lua: ({ code }) => {
+        if (!code.endsWith("end")) throw new XdpctlError("XDPCTL_E_LUA_SYNTAX", "'end' expected near <eof>");
+        return { output: [], values: [] };
+      },
+    });
+    const kernel = new FakeEchoModule();
+    const via = new Via(async (name) => new EchoClient(name, kernel));
+    await via.start("ECHO");
+    const { session: repl, printed } = session(backend, { via });
+    expect(await repl.run("while true do")).toBe("more");
+    expect(await repl.run("end")).toBe(0);
+    expect(backend.asked.at(-1)?.params).toEqual({ code: "while true do\nend", expression: false });
+    expect(printed.err).toBe("");
+  });
+
+  it("has a tick that can be turned off", async () => {
+    const tick = { on: true };
+    const { session: repl, printed } = session(new FakeBackend(), { tick });
+    expect(await repl.run("tick off")).toBe(0);
+    expect(tick.on).toBe(false);
+    expect(await repl.run("tick on")).toBe(0);
+    expect(await repl.run("tick")).toBe(0);
+    expect(await repl.run("tick maybe")).toBe(2);
+    expect(printed.out).toBe("the tick is off\nthe tick is on\nthe tick is on\n");
   });
 
   it("ends a running stream at Ctrl-C, and not itself", async () => {

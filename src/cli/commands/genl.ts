@@ -5,6 +5,7 @@ import { group, leaf, usage } from "../command.js";
 import { aborted, type Context, settle } from "../context.js";
 import { parseCount } from "../quantities.js";
 import { layout, visible } from "../table.js";
+import { echo } from "./genl-echo.js";
 
 const TYPES = ["flag", "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "string", "nul-string", "binary"] as const;
 
@@ -235,5 +236,6 @@ export function register(program: Command, context: Context): void {
   list(genl, context);
   info(genl, context);
   call(genl, context);
+  echo(genl, context);
   monitor(genl, context);
 }

@@ -19,7 +19,9 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   policy: async () => (await import("./policy.js")).register,
   run: async () => (await import("./run.js")).register,
   genl: async () => (await import("./genl.js")).register,
+  mptcp: async () => (await import("./mptcp.js")).register,
   lab: async () => (await import("./lab.js")).register,
+  vm: async () => (await import("./vm.js")).register,
   repl: async () => (await import("./repl.js")).register,
   version: async () => (await import("./version.js")).register,
 };

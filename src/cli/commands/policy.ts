@@ -26,6 +26,11 @@ export function scriptWords(words: readonly string[]): string[] {
   });
 }
 
+/** An option that may be given several times. */
+function several(value: string, before: string[] = []): string[] {
+  return [...before, value];
+}
+
 function loadedLine(policy: PolicyStatus, replaced: boolean): string {
   const hooks = policy.hooks.length === 0 ? "no hooks" : `hooks ${policy.hooks.join(", ")}`;
   return `${policy.name}  ${policy.state}  ${hooks}${replaced ? "  (replaced the running one; its state stays)" : ""}`;
@@ -38,12 +43,14 @@ function loading(policy: Command, context: Context): void {
     ["xdpctl policy load portscan.lua --name strict", "under another name"],
   ])
     .option("--name <name>", "its name; that of the file by default")
-    .action(async (file: string, args: string[], options: { name?: string }) => {
+    .option("--genl <family>", "let its genl.call change the system through this family; several times", several)
+    .action(async (file: string, args: string[], options: { name?: string; genl?: string[] }) => {
       const backend = await context.backend();
       const params = {
         file: resolve(file),
         args: scriptWords(args),
         ...(options.name === undefined ? {} : { name: options.name }),
+        ...(options.genl === undefined ? {} : { genl: options.genl }),
       };
       const result = await backend.request("policy.load", params);
       context.terminal.line(loadedLine(result.policy, result.replaced));
@@ -73,7 +80,7 @@ function loading(policy: Command, context: Context): void {
         const known = policies.map((p) => p.name);
         throw new XdpctlError("XDPCTL_E_NO_POLICY", `there is no policy ${name}${didYouMean(name, known)}`);
       }
-      const params = { file: running.file, name, args: running.args ?? [] };
+      const params = { file: running.file, name, args: running.args ?? [], genl: running.genl ?? [] };
       const result = await backend.request("policy.load", params);
       reloaded.push(result.policy);
       context.terminal.line(loadedLine(result.policy, true));

@@ -11,6 +11,7 @@ import { scriptWords } from "./policy.js";
 interface Script {
   file: string;
   args: string[];
+  genl: string[];
 }
 
 interface RunOptions extends LoadOptions {
@@ -20,17 +21,28 @@ interface RunOptions extends LoadOptions {
 /** `--policy FILE` starts a script, `--arg VALUE` belongs to the one before it. */
 function scripts(command: Command): Command {
   const all: Script[] = [];
+  const of = (option: string): Script => {
+    const last = all.at(-1);
+    if (last === undefined) throw usage(`${option} comes after the --policy that it is for`);
+    return last;
+  };
   return command
     .option("--policy <file>", "a policy to run; may be given several times", (file: string) => {
-      all.push({ file, args: [] });
+      all.push({ file, args: [], genl: [] });
       return all;
     })
     .option("--arg <value>", "an argument of the policy named before it", (value: string) => {
-      const last = all.at(-1);
-      if (last === undefined) throw usage("--arg comes after the --policy that it is for");
-      last.args.push(value);
+      of("--arg").args.push(value);
       return value;
-    });
+    })
+    .option(
+      "--genl <family>",
+      "lets that policy's genl.call change the system through this family",
+      (value: string) => {
+        of("--genl").genl.push(value);
+        return value;
+      },
+    );
 }
 
 export function register(program: Command, context: Context): void {
@@ -66,8 +78,8 @@ export function register(program: Command, context: Context): void {
       // What scripts say while they load is shown, too.
       await stream(inside, ["policy", "xdp", "link", "lost"], {
         begin: async (line) => {
-          for (const { file, args } of options.policy ?? []) {
-            const params = { file: resolve(file), args: scriptWords(args) };
+          for (const { file, args, genl } of options.policy ?? []) {
+            const params = { file: resolve(file), args: scriptWords(args), genl };
             const { policy } = await controller.request("policy.load", params);
             line(`${policy.name}  ${policy.state}  hooks ${policy.hooks.join(", ") || "none"}`, { policy });
           }

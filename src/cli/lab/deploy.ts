@@ -25,7 +25,8 @@ export function registerDeploy(lab: Command, terminal: Terminal): void {
       const start = performance.now();
       const made = room.deploy(spec, {
         ...(options.name === undefined ? {} : { name: options.name }),
-        onProgress: ({ step, node, addresses, kept }) => {
+        onProgress: ({ step, node, addresses, kept, note }) => {
+          if (note !== undefined) terminal.note(`left out: ${note}`);
           if (node === undefined) return;
           if (step === "removed") removed.push(node);
           if (step === "ready")

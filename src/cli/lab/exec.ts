@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
+import type { Ending } from "../../lab/index.js";
 import { exampleText, usage } from "../command.js";
 import { openRoom, selectLab } from "./select.js";
+
+/** Ends as a command did for which this process stood. */
+function end(ending: Ending): void {
+  if ("code" in ending) process.exitCode = ending.code;
+  else process.kill(process.pid, ending.signal);
+}
 
 export function registerExec(lab: Command): void {
   lab
@@ -24,7 +31,7 @@ export function registerExec(lab: Command): void {
       if (file === undefined)
         throw usage("`lab exec` needs a command", "a prompt in a machine is `xdpctl lab shell NODE`");
       const room = await openRoom();
-      room.Lab.open(selectLab(room, options.lab)).replace(node, [file, ...args]);
+      end(await room.Lab.open(selectLab(room, options.lab)).replace(node, [file, ...args]));
     });
 }
 
@@ -37,6 +44,6 @@ export function registerShell(lab: Command): void {
     .action(async (node: string, options: { lab?: string }) => {
       const room = await openRoom();
       const opened = room.Lab.open(selectLab(room, options.lab));
-      opened.replace(node, opened.shellCommand());
+      end(await opened.replace(node, opened.shellCommand(node)));
     });
 }

@@ -6,6 +6,7 @@ import { registerCapture } from "./capture.js";
 import { registerDeploy, registerDestroy, registerGc, registerValidate } from "./deploy.js";
 import { registerEvents } from "./events.js";
 import { registerExec, registerShell } from "./exec.js";
+import { registerImpair } from "./impair.js";
 import { registerInspect, registerList } from "./inspect.js";
 import { registerLink } from "./link.js";
 import { registerRun } from "./run.js";
@@ -29,6 +30,7 @@ export function registerLab(program: Command, context: Context): void {
   registerLink(lab, context);
   registerTest(lab, context);
   registerTmux(lab, terminal);
+  registerImpair(lab, terminal);
   registerGc(lab, terminal);
   registerValidate(lab, terminal);
 }

@@ -17,7 +17,7 @@ export function registerInspect(lab: Command, terminal: Terminal): void {
         ["MACHINE", "INTERFACE", "LINK", "PEER", "ADDRESSES", "XDP"].map((title) => ({ title })),
         found.nodes.flatMap((node) =>
           (node.interfaces.length === 0 ? [undefined] : node.interfaces).map((one, i) => [
-            i > 0 ? "" : node.state === "gone" ? `${node.name} (gone)` : node.name,
+            i > 0 ? "" : node.state === "ready" ? node.name : `${node.name} (${node.state})`,
             one?.name ?? null,
             one === undefined ? null : one.carrier ? "up" : one.up ? "no carrier" : "down",
             one?.peer ?? null,
@@ -26,6 +26,11 @@ export function registerInspect(lab: Command, terminal: Terminal): void {
           ]),
         ),
       );
+      for (const { name, container } of found.nodes) {
+        if (container === undefined) continue;
+        const { image, id, engine, options } = container;
+        terminal.line(`${name}  ${image}  ${id.slice(0, 12)}  ${[engine, options].join(" ").trim()}`);
+      }
       terminal.json(found);
     });
 }

@@ -73,7 +73,7 @@ async function act(command: string, args: readonly string[], lab: Lab): Promise<
       return;
     case "shell":
       if (node === undefined) return say(`which machine? ${lab.nodes.join(", ")}`);
-      return ended(lab.spawn(node, lab.shellCommand(true), inherit));
+      return ended(lab.spawn(node, lab.shellCommand(node, true), inherit));
     case "exec": {
       const [file, ...rest] = argv[0] === "--" ? argv.slice(1) : argv;
       if (node === undefined || file === undefined) return say("`exec NODE COMMAND…`");

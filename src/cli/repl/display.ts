@@ -9,6 +9,8 @@ import { liveOn } from "../live.js";
 
 /** Characters of one piece of a long result. */
 const PIECE = 32_768;
+/** Dots of one line. */
+const DOTS = 60;
 /** Lines that wait while another program has the terminal. */
 const HELD = 1000;
 
@@ -28,6 +30,8 @@ export class Display implements Sink {
   #closed = false;
   #readline: Interface | undefined;
   #held: string[] | undefined;
+  /** Dots on the line above the prompt, or on the last line where there is none. */
+  #dots = 0;
 
   constructor(loop: Loop, interactive: boolean) {
     this.interactive = interactive;
@@ -47,6 +51,7 @@ export class Display implements Sink {
   /** A result: all of it will be written, after what was printed before. */
   out(text: string): void {
     if (this.#closed) return;
+    this.#endDots();
     if (
       this.#readline !== undefined &&
       this.#held === undefined &&
@@ -68,8 +73,37 @@ export class Display implements Sink {
   /** Live lines: dropped and counted when the reader is too slow. */
   live(text: string): void {
     if (this.#closed) return;
+    this.#endDots();
     if (this.#held === undefined) this.#above(text);
     else if (this.#held.length < HELD) this.#held.push(text);
+  }
+
+  /** One more dot: on a line above the prompt, or after the last one; none while a command has the screen. */
+  dot(): void {
+    if (this.#closed || this.#held !== undefined || this.#out.queued > 0) return;
+    const readline = this.#prompt;
+    if (readline === undefined) {
+      if (this.interactive && this.#readline?.terminal !== false) return;
+      this.#dots++;
+      this.#out.write(".");
+      return;
+    }
+    const rest = this.#dots > 0 && this.#dots < DOTS;
+    this.#dots = rest ? this.#dots + 1 : 1;
+    this.#redraw(readline, `${".".repeat(this.#dots)}\n`, rest ? 1 : 0);
+  }
+
+  /** What comes next is not dots. */
+  #endDots(): void {
+    if (this.#dots > 0 && this.#prompt === undefined) this.#out.write("\n");
+    this.#dots = 0;
+  }
+
+  /** The prompt that is shown now, on a terminal. */
+  get #prompt(): Interface | undefined {
+    const readline = this.#readline;
+    if (readline === undefined || !readline.terminal) return undefined;
+    return readline.getPrompt() === "" && readline.line === "" ? undefined : readline;
   }
 
   /** What a command that goes on writes to. */
@@ -106,7 +140,11 @@ export class Display implements Sink {
 
   /** The stream that readline draws on. */
   stream(): Writable {
-    const write = (text: string): void => void this.#out.write(text);
+    const write = (text: string): void => {
+      // The prompt moves down: the dots are no longer on the line above it.
+      if (text.includes("\n")) this.#dots = 0;
+      this.#out.write(text);
+    };
     const stream = new Writable({
       decodeStrings: false,
       write(chunk: string | Buffer, _encoding, done) {
@@ -129,6 +167,7 @@ export class Display implements Sink {
 
   /** Writes now what fits, and lets go. */
   close(): void {
+    this.#endDots();
     this.#closed = true;
     this.#out.close();
     this.#err?.close();
@@ -147,12 +186,14 @@ export class Display implements Sink {
   }
 
   #above(text: string): void {
-    const readline = this.#readline;
-    if (readline === undefined || !readline.terminal || (readline.getPrompt() === "" && readline.line === "")) {
-      this.#out.write(text);
-      return;
-    }
-    const { rows } = readline.getCursorPos();
+    const readline = this.#prompt;
+    if (readline === undefined) this.#out.write(text);
+    else this.#redraw(readline, text, 0);
+  }
+
+  /** Writes text where the prompt is, or so many lines above it, and the prompt anew below. */
+  #redraw(readline: Interface, text: string, above: number): void {
+    const rows = readline.getCursorPos().rows + above;
     const up = rows > 0 ? `\u001b[${rows}A` : "";
     this.#out.write(`${up}\r\u001b[J${text}`);
     // The cursor is at the start of a fresh line now; readline would go up by the rows it drew last.

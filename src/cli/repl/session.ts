@@ -3,7 +3,7 @@ import { XdpctlError } from "../../errors/index.js";
 import type { XdpctlEvent } from "../../events/index.js";
 import type { Loop } from "../../loop/index.js";
 import type { Backend, Subscription } from "../../rpc/index.js";
-import { exampleText } from "../command.js";
+import { exampleText, usage } from "../command.js";
 import { ConsoleTerminal } from "../console.js";
 import { aborted, type Context } from "../context.js";
 import { EventQueue } from "../eventqueue.js";
@@ -12,10 +12,12 @@ import { COMMAND_NAMES, execute } from "../execute.js";
 import { classify, isUnfinished } from "./classify.js";
 import type { Display } from "./display.js";
 import { runLab } from "./lab.js";
+import type { Tick } from "./tick.js";
 import { tokenize } from "./tokenize.js";
+import { Via } from "./via.js";
 
 /** Lines that only the REPL knows. */
-export const BUILTINS = ["help", "exit", "quit", "stop"] as const;
+export const BUILTINS = ["help", "exit", "quit", "stop", "via", "tick"] as const;
 export const LINE_WORDS: readonly string[] = [...COMMAND_NAMES, ...BUILTINS];
 /** Commands that make no sense at a prompt: they are what it is. */
 const NOT_HERE = new Set(["repl", "run"]);
@@ -33,6 +35,10 @@ export interface SessionOptions {
   display: Screen;
   interactive: boolean;
   json: boolean;
+  /** Where Lua goes before it runs; nowhere by default. */
+  via?: Via;
+  /** The dot of each second. */
+  tick?: Pick<Tick, "on">;
   /** Gives the terminal to another program while `body` runs. */
   lend?: (body: () => Promise<number>) => Promise<number>;
 }
@@ -43,6 +49,7 @@ export type Outcome = number | "more" | "exit";
 /** The meaning of the REPL's lines, apart from where they come from. */
 export class Session {
   readonly #options: SessionOptions;
+  readonly #via: Via;
   /** Lua that goes on in the next line. */
   #chunk: string | undefined;
   #abort: AbortController | undefined;
@@ -51,6 +58,7 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.#via = options.via ?? new Via();
   }
 
   get unfinished(): boolean {
@@ -90,6 +98,7 @@ export class Session {
   }
 
   async close(): Promise<void> {
+    this.#via.stop();
     this.#background?.subscription.close();
     await this.#background?.queue.settled();
     this.#background?.queue.close();
@@ -98,12 +107,12 @@ export class Session {
   /** Runs one line; errors are printed, never thrown. */
   async run(line: string): Promise<Outcome> {
     const terminal = new ConsoleTerminal(this.#options.display, this.#options.json);
-    if (this.#chunk !== undefined)
-      return await this.#guard((context) => this.#lua(context, `${this.#chunk}\n${line}`, false));
+    if (this.#chunk !== undefined) return await this.#guard((context) => this.#chunkOf(context, line));
     const what = classify(line, LINE_WORDS);
     switch (what.kind) {
       case "empty":
-        return 0;
+        // The kernel is sent an empty line, too; a comment is nobody's business.
+        return line.trim() === "" ? await this.#guard((context) => this.#chunkOf(context, "")) : 0;
       case "typo": {
         const text = `unknown command \`${what.word}\`: did you mean \`${what.meant}\`? (Lua expressions start with \`=\`)`;
         if (this.#options.interactive && !this.#options.json) {
@@ -113,7 +122,7 @@ export class Session {
         return terminal.failure(new XdpctlError("XDPCTL_E_USAGE", text, { remedy: "" }));
       }
       case "lua":
-        return await this.#guard((context) => this.#lua(context, what.code, what.expression));
+        return await this.#guard((context) => this.#chunkOf(context, line.trim()));
       case "command":
         return await this.#command(line, terminal);
     }
@@ -128,6 +137,8 @@ export class Session {
     const [name = "", ...args] = argv;
     if (name === "exit" || name === "quit") return "exit";
     if (name === "stop") return await this.#guard((context) => this.#lua(context, `stop(${args.join(", ")})`, false));
+    if (name === "via") return await this.#guard((context) => this.#setVia(context, args));
+    if (name === "tick") return await this.#guard((context) => this.#setTick(context, args));
     if (name === "help" && args.length === 0) {
       terminal.raw(overview());
       return 0;
@@ -148,6 +159,49 @@ export class Session {
         this.#streaming = false;
       }
     });
+  }
+
+  /** `via FAMILY`, `via off`, `via`. */
+  async #setVia({ terminal }: Context, args: readonly string[]): Promise<number> {
+    const [family, ...more] = args;
+    if (more.length > 0) throw usage("`via` takes one family, or `off`");
+    if (family === "off") this.#via.stop();
+    else if (family !== undefined) await this.#via.start(family);
+    const now = this.#via.family;
+    terminal.line(now === undefined ? "Lua runs as it is typed" : `Lua goes through ${now} before it runs`);
+    terminal.json({ via: now ?? null });
+    return 0;
+  }
+
+  /** `tick on`, `tick off`, `tick`. */
+  async #setTick({ terminal }: Context, args: readonly string[]): Promise<number> {
+    const { tick } = this.#options;
+    const [how, ...more] = args;
+    if (more.length > 0 || (how !== undefined && how !== "on" && how !== "off")) throw usage("`tick` is `on` or `off`");
+    if (tick !== undefined && how !== undefined) tick.on = how === "on";
+    terminal.line(`the tick is ${tick?.on === true ? "on" : "off"}`);
+    terminal.json({ tick: tick?.on === true });
+    return 0;
+  }
+
+  /** One line of Lua, which may go on in the next, by way of the kernel where that is asked for. */
+  async #chunkOf(context: Context, line: string): Promise<Outcome> {
+    const via = this.#via.family;
+    const text = this.#via.through(line);
+    const before = this.#chunk;
+    if (before === undefined && text.trim() === "") return 0;
+    const expression = before === undefined && text.startsWith("=");
+    const code = before !== undefined ? `${before}\n${text}` : expression ? text.slice(1).trim() : text;
+    if (via === undefined) return await this.#lua(context, code, expression);
+    try {
+      return await this.#lua(context, code, expression);
+    } catch (error) {
+      if (!XdpctlError.is(error) || !error.code.startsWith("XDPCTL_E_LUA_")) throw error;
+      // What came from the kernel may be anything: the REPL goes on, a script, too.
+      if (!context.terminal.jsonMode) context.terminal.note("failed to execute Lua call.");
+      if (!context.signal.aborted) context.terminal.failure(error);
+      return 0;
+    }
   }
 
   async #lua({ terminal, signal }: Context, code: string, expression: boolean): Promise<Outcome> {
@@ -223,6 +277,7 @@ function overview(): string {
   return `Commands: ${commands.join(" ")}
 \`help COMMAND\` shows the arguments of one; \`exit\` or Ctrl-D leaves; Ctrl-C stops the command that runs.
 Any other line is Lua; \`=EXPRESSION\` prints its values; \`stop N\` ends a timer of \`every\`.
+\`via FAMILY\` sends Lua through a kernel module before it runs, \`via off\` no longer; \`tick on|off\` is its dot of each second.
 ${exampleText([
   ["load guard eth1", "put the guard on eth1"],
   ["deny 198.51.100.0/24 --for 10m", "drop a network for ten minutes"],

@@ -11,6 +11,8 @@ import { Display } from "./display.js";
 import { Prompt } from "./interactive.js";
 import { runScript } from "./script.js";
 import { Session } from "./session.js";
+import { Tick } from "./tick.js";
+import { Via } from "./via.js";
 
 const SIGNAL_CODE: Record<string, number> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 
@@ -28,8 +30,16 @@ async function open(loop: Loop): Promise<{ backend: Backend; note?: string; clos
   }
 }
 
+export interface ReplOptions {
+  json: boolean;
+  /** The family of generic netlink through which Lua goes. */
+  via?: string;
+  /** A dot each second. */
+  tick: boolean;
+}
+
 /** The REPL, on a terminal or as a script; resolves with the exit code when all that it started is gone. */
-export async function startRepl(json: boolean): Promise<number> {
+export async function startRepl({ json, via: family, tick: ticks }: ReplOptions): Promise<number> {
   const interactive = isatty(0);
   let report: (error: unknown) => void = () => {};
   const loop = new Loop({ onError: (error) => report(error) });
@@ -37,6 +47,8 @@ export async function startRepl(json: boolean): Promise<number> {
   const terminal = new ConsoleTerminal(display, json);
   report = (error) => void terminal.failure(error);
   const stopped = new AbortController();
+  const via = new Via();
+  const tick = new Tick(loop, () => display.dot());
   let prompt: Prompt | undefined;
   const onSignal = (name: NodeJS.Signals): void => {
     if (name === "SIGINT" && interactive) prompt?.interrupt();
@@ -45,13 +57,16 @@ export async function startRepl(json: boolean): Promise<number> {
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, onSignal);
   display.onClosed = () => stopped.abort("EPIPE");
   try {
+    // Before anything is taken: without the family there is no use in going on.
+    if (family !== undefined) await via.start(family);
     const control = await open(loop);
     try {
       if (control.note !== undefined) terminal.note(control.note);
       const lend = interactive ? (body: () => Promise<number>) => prompt?.lend(body) ?? body() : undefined;
-      const options = { backend: control.backend, loop, display, interactive, json };
+      const options = { backend: control.backend, loop, display, interactive, json, via, tick };
       const session = new Session(lend === undefined ? options : { ...options, lend });
       await session.listen();
+      tick.on = ticks && !json;
       try {
         if (!interactive) {
           const code = await runScript(session, display, stopped.signal);
@@ -76,6 +91,7 @@ export async function startRepl(json: boolean): Promise<number> {
         await prompt.run();
         return stopped.signal.aborted ? (SIGNAL_CODE[String(stopped.signal.reason)] ?? 0) : 0;
       } finally {
+        tick.on = false;
         await session.close();
       }
     } finally {
@@ -84,6 +100,7 @@ export async function startRepl(json: boolean): Promise<number> {
   } catch (error) {
     return terminal.failure(error);
   } finally {
+    via.stop();
     await display.settled();
     display.close();
     loop.close();

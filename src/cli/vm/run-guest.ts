@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+import { constants } from "node:os";
+import type { ConsoleLog, Guest, GuestCommandOptions, GuestExit, GuestOptions } from "../../vm/index.js";
+import { aborted, type Context } from "../context.js";
+import type { RunOptions } from "./run-options.js";
+import { type Streams, tie } from "./streams.js";
+
+/** Boots, runs, and ends. Returns the exit status: the command's, or ours where it has none. */
+export async function once(
+  context: Context,
+  options: GuestOptions,
+  command: GuestCommandOptions,
+  { timeout, verbose, console: shown, gdb }: RunOptions,
+): Promise<number> {
+  const { Guest } = await import("../../vm/index.js");
+  const { signal, terminal } = context;
+  const started = performance.now();
+  const say = (text: string): void => {
+    if (verbose === true) terminal.note(`${text} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
+  };
+  await using guest = Guest.start(options);
+  const { name, reason } = guest.accelerator;
+  say(`Linux ${options.kernel.version} (${options.kernel.source}) under ${name.toUpperCase()}: ${reason}`);
+  say(`root: / over virtiofs (${guest.shared}), ${guest.protection}`);
+  if (gdb !== undefined) terminal.note(`gdb -ex 'target remote ${options.gdb}' ${options.kernel.image}`);
+  const follow = shown === true ? followConsole(guest.console, (text) => process.stderr.write(text)) : undefined;
+  let late: NodeJS.Timeout | undefined;
+  const timedOut =
+    timeout === undefined
+      ? undefined
+      : new Promise<never>((_, reject) => {
+          late = setTimeout(() => reject(guest.timedOut(timeout)), timeout * 1000);
+        });
+  const within = <T>(work: Promise<T>): Promise<T> => (timedOut === undefined ? work : Promise.race([work, timedOut]));
+  try {
+    const hello = await within(Promise.race([guest.ready(), aborted(signal)]));
+    // A signal before the command began ends all of it.
+    if (!hello) return 128 + constants.signals[signal.reason as NodeJS.Signals];
+    say(`booted: Linux ${hello.kernel}`);
+    return await within(follower(guest, command));
+  } finally {
+    clearTimeout(late);
+    follow?.();
+  }
+}
+
+/** Runs the command with our streams, to its end. */
+async function follower(guest: Guest, command: GuestCommandOptions): Promise<number> {
+  const running = guest.exec(command);
+  let streams: Streams | undefined;
+  const gaveUp = new Promise<"gave up">((resolve) => {
+    streams = tie(running, command.terminal, () => resolve("gave up"));
+  });
+  try {
+    const exit = await Promise.race([running.exit, gaveUp]).catch(async () => {
+      throw await guest.lost();
+    });
+    if (exit === "gave up") return 128 + constants.signals.SIGKILL;
+    await streams?.done;
+    await guest.stop();
+    return statusOf(exit, command.argv[0]);
+  } finally {
+    streams?.restore();
+  }
+}
+
+function statusOf(exit: GuestExit, name: string): number {
+  if (exit.kind === "status") return exit.status;
+  if (exit.kind === "signal") return 128 + exit.signal;
+  const missing = exit.errno === constants.errno.ENOENT && exit.what === "";
+  const text = exit.what === "" ? name : `${exit.what}: ${name}`;
+  process.stderr.write(`xdpctl vm run: ${text}: ${errorText(exit.errno)}\n`);
+  return missing ? 127 : 126;
+}
+
+function errorText(number: number): string {
+  const known = Object.entries(constants.errno).find(([, value]) => value === number);
+  return known?.[0] ?? `errno ${number}`;
+}
+
+/** Copies what the console says, as it comes. Returns what ends it. */
+function followConsole(console: ConsoleLog, write: (text: string) => void): () => void {
+  let shown = 0;
+  const look = (): void => {
+    const text = console.since(shown);
+    shown += Buffer.byteLength(text);
+    if (text !== "") write(text);
+  };
+  const timer = setInterval(look, 50);
+  return () => {
+    clearInterval(timer);
+    look();
+  };
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+import { existsSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { XdpctlError } from "../../errors/index.js";
+import type { GuestCommandOptions, GuestOptions } from "../../vm/index.js";
+import { exampleText, usage } from "../command.js";
+import type { Context } from "../context.js";
+import { type MatrixRow, table } from "./matrix.js";
+import { once } from "./run-guest.js";
+import { accel, count, DEFAULT_KERNEL, type RunOptions, seconds, several, size } from "./run-options.js";
+import { terminalOf } from "./streams.js";
+
+export function registerRun(vm: Command, context: Context): void {
+  vm.command("run [command...]")
+    .description("boot a kernel on top of this machine's files, run a command there, and end with its exit status")
+    .option("-k, --kernel <spec>", "file, version, `host`, debian:SUITE[:FLAVOUR], or a kernel tree")
+    .option("--kernels <list>", "run it on each of several kernels, and show a table")
+    .option("--overlay <dir>", "let the guest write there, and throw it away (`/`: everywhere)", several)
+    .option("--rw <dir>", "let the guest really write there, and nowhere else", several)
+    .option("--clear-dir <dir>", "empty and writable in the guest", several)
+    .option("--clear-file <file>", "empty and writable in the guest", several)
+    .option("--pass-env <name>", "pass only these variables, and HOME TERM PATH SHELL PWD", several)
+    .option("--net <net>", "a NIC: `user`", several)
+    .option("--disk <file>", "a disk: /dev/vda, /dev/vdb …", several)
+    .option("--mem <size>", "memory: 1G by default", size)
+    .option("--cpus <n>", "2 by default", count)
+    .option("--kopt <words>", "words for the kernel's command line", several)
+    .option("--module <file>", "a module to load before the command", several)
+    .option("--gdb [socket]", "a gdb server at a unix socket")
+    .option("--watchdog", "end a guest whose kernel no longer feeds its watchdog")
+    .option("--console", "show the guest's console on standard error")
+    .option("--accel <name>", "auto, kvm or tcg", accel)
+    .option("--qemu <program>", "another QEMU")
+    .option("--timeout <time>", "end it after this time, with exit status 124", seconds)
+    .option("--boot-timeout <time>", "give up a boot that shows no sign of life for so long: 30s", seconds)
+    .option("--dry-run", "print QEMU's command line, and start nothing")
+    .option("-v, --verbose", "say which way is taken, and how long it took")
+    .option("--json", "with --dry-run and --kernels: print JSON")
+    .passThroughOptions()
+    .addHelpText(
+      "after",
+      exampleText([
+        ["xdpctl vm run -- uname -r", "on the default kernel"],
+        ["xdpctl vm run -k 6.1 --rw . -- make test", "on another, which may write to this directory"],
+        ["xdpctl vm run --kernels 6.1,6.12,7.2 -- ./test.sh", "on three, one after the other"],
+        ["xdpctl vm run --net user --overlay / -- bash", "a shell that may change anything, for now"],
+      ]),
+    )
+    .action(async (words: string[], options: RunOptions) => {
+      if (context.kind !== "shell") throw usage("`vm run` is a command of the shell");
+      const given = words[0] === "--" ? words.slice(1) : words;
+      const argv = given.length > 0 ? given : [process.env.SHELL ?? "/bin/sh"];
+      if (options.kernels !== undefined) process.exitCode = await matrix(context, argv, options, options.kernels);
+      else process.exitCode = await single(context, argv, options);
+    });
+}
+
+/** A folder that is there, as an absolute path. */
+function folder(path: string, option: string): string {
+  const absolute = resolve(path);
+  if (!existsSync(absolute) || !statSync(absolute).isDirectory())
+    throw new XdpctlError("XDPCTL_E_NO_FILE", `${option}: there is no directory ${path}`);
+  return absolute;
+}
+
+function file(path: string, option: string): string {
+  const absolute = resolve(path);
+  if (!existsSync(absolute)) throw new XdpctlError("XDPCTL_E_NO_FILE", `${option}: there is no file ${path}`);
+  return absolute;
+}
+
+async function guestOptions(context: Context, spec: string, options: RunOptions): Promise<GuestOptions> {
+  const { accelerator, resolveKernel } = await import("../../vm/index.js");
+  for (const net of options.net ?? []) if (net !== "user") throw usage(`--net is \`user\`, not ${JSON.stringify(net)}`);
+  for (const word of options.kopt ?? [])
+    if (/[^\x20-\x7e]/.test(word)) throw usage("--kopt: the kernel's command line has printable characters only");
+  const log = (text: string): void => context.terminal.note(text);
+  const kernel = await resolveKernel(spec, { log, signal: context.signal });
+  const gdb = options.gdb === true ? resolve(`xdpctl-gdb-${process.pid}.sock`) : options.gdb;
+  return {
+    kernel,
+    overlays: (options.overlay ?? []).map((path) => folder(path, "--overlay")),
+    writable: (options.rw ?? []).map((path) => folder(path, "--rw")),
+    clearDirs: (options.clearDir ?? []).map((path) => folder(path, "--clear-dir")),
+    clearFiles: (options.clearFile ?? []).map((path) => file(path, "--clear-file")),
+    networks: (options.net ?? []).map(() => ({ kind: "user" }) as const),
+    disks: (options.disk ?? []).map((path) => file(path, "--disk")),
+    kernelWords: options.kopt ?? [],
+    moduleFiles: (options.module ?? []).map((path) => file(path, "--module")),
+    accelerator: accelerator(options.accel),
+    ...(options.mem === undefined ? {} : { memory: options.mem }),
+    ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
+    ...(gdb === undefined ? {} : { gdb: resolve(gdb) }),
+    ...(options.watchdog === true ? { watchdog: true } : {}),
+    ...(options.qemu === undefined ? {} : { qemu: options.qemu }),
+    ...(options.bootTimeout === undefined ? {} : { silenceMs: options.bootTimeout * 1000 }),
+  };
+}
+
+const ALWAYS = ["HOME", "TERM", "PATH", "SHELL", "PWD", "USER", "LOGNAME", "LANG"];
+
+/** The same user, directory and environment as here. */
+function commandOptions(argv: readonly string[], options: RunOptions): GuestCommandOptions {
+  const names = options.passEnv === undefined ? Object.keys(process.env) : [...ALWAYS, ...options.passEnv];
+  const terminal = terminalOf();
+  return {
+    argv: argv as [string, ...string[]],
+    env: Object.fromEntries(names.map((name) => [name, process.env[name]])),
+    cwd: process.cwd(),
+    uid: process.getuid?.() ?? 0,
+    gid: process.getgid?.() ?? 0,
+    groups: process.getgroups?.() ?? [],
+    ...(terminal === undefined ? {} : { terminal }),
+  };
+}
+
+async function single(context: Context, argv: readonly string[], options: RunOptions): Promise<number> {
+  const guest = await guestOptions(context, options.kernel ?? DEFAULT_KERNEL, options);
+  if (options.dryRun === true) {
+    const { guestCommand } = await import("../../vm/index.js");
+    const words = guestCommand(guest);
+    context.terminal.line(words.map(quoted).join(" "));
+    context.terminal.json({ command: words, kernel: guest.kernel });
+    return 0;
+  }
+  return await once(context, guest, commandOptions(argv, options), options);
+}
+
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/** One kernel after the other: the command's output as it comes, and a table at the end. The first failure's status. */
+async function matrix(context: Context, argv: readonly string[], options: RunOptions, list: string): Promise<number> {
+  const specs = list.split(",").filter(Boolean);
+  if (specs.length === 0) throw usage("--kernels names no kernel");
+  const rows: MatrixRow[] = [];
+  for (const spec of specs) {
+    if (context.signal.aborted) break;
+    context.terminal.note(`── ${spec} ──`);
+    const started = performance.now();
+    const row = { kernel: spec, version: null as string | null, status: 125, error: null as string | null };
+    try {
+      const guest = await guestOptions(context, spec, options);
+      row.version = guest.kernel.version;
+      row.status = await once(context, guest, commandOptions(argv, options), options);
+    } catch (error) {
+      const failure = XdpctlError.wrap(error);
+      row.status = failure.exitCode;
+      row.error = failure.code;
+      context.terminal.failure(failure);
+    }
+    rows.push({ ...row, seconds: (performance.now() - started) / 1000 });
+  }
+  for (const line of table(rows)) context.terminal.note(line);
+  context.terminal.json({ kernels: rows });
+  return rows.find((row) => row.status !== 0)?.status ?? 0;
+}

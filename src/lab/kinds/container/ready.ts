@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+import { XdpctlError } from "../../../errors/index.js";
+import { shown } from "../../shown.js";
+import { isAlive, type LabState } from "../../state.js";
+import type { NodeSpec } from "../../spec.js";
+import type { Argv } from "../kind.js";
+import { containerOf } from "./create.js";
+import { engine } from "./engine.js";
+import { probeInContainer } from "./enter.js";
+
+const PAUSE_MS = 20;
+const LOG_LINES = 5;
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Waits until the `ready` command of each machine succeeds. Errors: XDPCTL_E_NOT_READY, with what the command printed last,
+ * or with the log of a container that has ended.
+ */
+export function waitUntilReady(state: LabState, nodes: readonly NodeSpec[]): void {
+  const start = performance.now();
+  for (const node of nodes) {
+    const { ready } = containerOf(node);
+    const mark = state.machines[node.name]?.container;
+    if (ready === null || mark === undefined) continue;
+    for (;;) {
+      if (!isAlive(mark.init)) throw ended(state, node, mark.id);
+      const left = ready.withinMs - (performance.now() - start);
+      const { ok, text } = probeInContainer({ state, node }, ready.command as Argv, Math.max(Math.round(left), 1));
+      if (ok) break;
+      if (performance.now() - start > ready.withinMs) {
+        const command = shown(ready.command.join(" "));
+        throw new XdpctlError(
+          "XDPCTL_E_NOT_READY",
+          `${node.name} is not ready after ${ready.withinMs} ms: ${command}`,
+          {
+            lines: text.split("\n").slice(-LOG_LINES),
+          },
+        );
+      }
+      Atomics.wait(sleeper, 0, 0, PAUSE_MS);
+    }
+  }
+}
+
+function ended(state: LabState, node: NodeSpec, id: string): XdpctlError {
+  const name = state.containers?.engine ?? "podman";
+  const status = engine(name, ["container", "inspect", "--format", "{{.State.ExitCode}}", id]).stdout.trim();
+  const log = engine(name, ["logs", "--tail", String(LOG_LINES), id]);
+  return new XdpctlError("XDPCTL_E_NOT_READY", `the container of ${node.name} has ended with status ${status}`, {
+    lines: `${log.stdout}${log.ok ? log.reason.replace(/^no reason$/, "") : ""}`
+      .split("\n")
+      .filter((line) => line !== ""),
+    remedy: "`command` is what it runs; it lives as long as that",
+  });
+}

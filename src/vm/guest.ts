@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { XdpctlError } from "../errors/index.js";
+import { type Accelerator, accelerator } from "./accel.js";
+import type { GuestHello } from "./agent.js";
+import { hasCapability } from "../linux/index.js";
+import { cacheDir } from "./cache.js";
+import { ConsoleLog } from "./console.js";
+import type { GuestCommand, GuestCommandOptions, GuestExit } from "./guest-command.js";
+import { initramfs } from "./initramfs.js";
+import type { Kernel } from "./record.js";
+import { machineCommand, VirtualMachine } from "./machine.js";
+import {
+  board,
+  type Device,
+  disk,
+  findQemu,
+  gdbServer,
+  kernelImage,
+  serialConsole,
+  sharedFolder,
+  userNetwork,
+  watchdog,
+} from "./qemu.js";
+import { AGENT_IN_GUEST, rootSteps } from "./root-steps.js";
+import { RunDir } from "./run-dir.js";
+import { Share } from "./share.js";
+
+export type GuestNetwork = { readonly kind: "user" };
+
+export interface GuestOptions {
+  readonly kernel: Kernel;
+  readonly overlays?: readonly string[];
+  /** Folders that are really written to. */
+  readonly writable?: readonly string[];
+  readonly clearDirs?: readonly string[];
+  readonly clearFiles?: readonly string[];
+  readonly networks?: readonly GuestNetwork[];
+  readonly disks?: readonly string[];
+  /** MiB; 1024 by default. */
+  readonly memory?: number;
+  /** 2 by default. */
+  readonly cpus?: number;
+  readonly kernelWords?: readonly string[];
+  /** Modules of the kernel that are loaded at once, by name. */
+  readonly modules?: readonly string[];
+  /** Module files that are loaded when the root is there. */
+  readonly moduleFiles?: readonly string[];
+  /** Path of a unix socket for gdb. */
+  readonly gdb?: string;
+  readonly watchdog?: boolean;
+  readonly accelerator?: Accelerator;
+  readonly qemu?: string;
+  /** Milliseconds without a sign of life until a boot is given up; 30,000 by default. */
+  readonly silenceMs?: number;
+  /** Records of the guest's kernel log. */
+  readonly onKmsg?: (record: string) => void;
+}
+
+/** The first file system of guests, made once for each kernel and agent. */
+function initrdFile(kernel: Kernel, options: GuestOptions): string {
+  const { key, build } = initramfs(kernel, {
+    network: (options.networks?.length ?? 0) > 0,
+    modules: options.modules ?? [],
+  });
+  const folder = join(cacheDir(), "initramfs");
+  const path = join(folder, `${key}.cpio`);
+  if (!existsSync(path)) {
+    mkdirSync(folder, { recursive: true });
+    const fresh = `${path}.${process.pid}`;
+    writeFileSync(fresh, build());
+    renameSync(fresh, path);
+  }
+  return path;
+}
+
+/** A MAC address for the nth NIC: locally administered, the same in each guest. */
+function macOf(index: number): string {
+  return `02:78:64:70:00:${(index + 1).toString(16).padStart(2, "0")}`;
+}
+
+interface Plan {
+  readonly devices: Device[];
+  readonly shares: { tag: string; path: string; writable: boolean; socket: string }[];
+  readonly accelerator: Accelerator;
+}
+
+function plan(options: GuestOptions, dir: string): Plan {
+  const accel = options.accelerator ?? accelerator();
+  const shares = [{ tag: "root", path: "/", writable: false, socket: join(dir, "root.sock") }];
+  for (const [i, path] of (options.writable ?? []).entries())
+    shares.push({ tag: `rw${i}`, path, writable: true, socket: join(dir, `rw${i}.sock`) });
+  const devices: Device[] = [
+    board({ accelerator: accel, cpus: options.cpus ?? 2, memory: options.memory ?? 1024 }),
+    kernelImage(options.kernel.image, initrdFile(options.kernel, options)),
+    serialConsole(join(dir, "console.log")),
+    ...shares.map(({ tag, socket }) => sharedFolder(tag, socket)),
+    ...(options.networks ?? []).map((_, i) => userNetwork(`net${i}`, macOf(i))),
+    ...(options.disks ?? []).map(disk),
+    ...(options.gdb === undefined ? [] : [gdbServer(options.gdb)]),
+    ...(options.watchdog === true ? [watchdog()] : []),
+  ];
+  return { devices, shares, accelerator: accel };
+}
+
+const QUIET = ["quiet"];
+
+/** The command line of QEMU for a guest, without starting anything. */
+export function guestCommand(options: GuestOptions): string[] {
+  const { devices } = plan(options, "RUN");
+  const kernelWords = [...QUIET, ...(options.kernelWords ?? [])];
+  return machineCommand({ qemu: findQemu(options.qemu), devices, kernelWords });
+}
+
+/** A guest that runs a kernel on top of this machine's files. */
+export class Guest implements AsyncDisposable {
+  readonly #dir: RunDir;
+  readonly #shares: Share[];
+  readonly #log: number;
+  readonly machine: VirtualMachine;
+  readonly accelerator: Accelerator;
+  readonly options: GuestOptions;
+  readonly console: ConsoleLog;
+
+  private constructor(options: GuestOptions) {
+    this.options = options;
+    const qemu = findQemu(options.qemu);
+    this.#dir = new RunDir();
+    this.#shares = [];
+    this.#log = openSync(this.#dir.file("log"), "a");
+    try {
+      const { devices, shares, accelerator } = plan(options, this.#dir.path);
+      this.accelerator = accelerator;
+      this.console = new ConsoleLog(this.#dir.file("console.log"));
+      for (const share of shares) this.#shares.push(new Share({ ...share, log: this.#log }));
+      this.machine = new VirtualMachine({
+        qemu,
+        devices,
+        kernelWords: [...QUIET, ...(options.kernelWords ?? [])],
+        console: this.console,
+        log: this.#log,
+        readLog: () => readFileSync(this.#dir.file("log"), "utf8"),
+      });
+    } catch (error) {
+      this.#release();
+      throw error;
+    }
+    if (options.onKmsg !== undefined) this.machine.agent.on("kmsg", options.onKmsg);
+  }
+
+  /** Starts the machine; `ready` waits for it. Errors: XDPCTL_E_VM_TOOL, XDPCTL_E_SYSCALL. */
+  static start(options: GuestOptions): Guest {
+    return new Guest(options);
+  }
+
+  /**
+   * Waits until the guest is booted and has its root and networks.
+   * Errors: XDPCTL_E_VM_PANIC, XDPCTL_E_VM_HANG, XDPCTL_E_VM_DIED, XDPCTL_E_VM_SETUP.
+   */
+  async ready(): Promise<GuestHello> {
+    const { options, machine } = this;
+    const { agent } = machine;
+    const hello = await machine.booted(options.silenceMs ?? 30_000);
+    const user = (options.networks ?? []).some(({ kind }) => kind === "user");
+    await agent.operations(
+      rootSteps({
+        tag: "root",
+        type: "virtiofs",
+        overlays: options.overlays ?? [],
+        writable: (options.writable ?? []).map((path, i) => ({ path, tag: `rw${i}` })),
+        clearDirs: options.clearDirs ?? [],
+        clearFiles: options.clearFiles ?? [],
+        modules: options.kernel.modules,
+        version: hello.kernel,
+        hostName: hostname(),
+        ...(user ? { resolv: "nameserver 10.0.2.3\n" } : {}),
+      }),
+    );
+    await agent.operations((options.moduleFiles ?? []).map((file) => ["module", file, ""]));
+    await Promise.all((options.networks ?? []).map((_, i) => this.#lease(`eth${i}`)));
+    return hello;
+  }
+
+  async #lease(name: string): Promise<void> {
+    await this.machine.agent.operation("up", name);
+    const command = this.exec({ argv: [AGENT_IN_GUEST, "dhcp", name, "10"] });
+    let text = "";
+    command.stderr.on("data", (bytes: Buffer) => {
+      text += bytes.toString();
+    });
+    command.stdout.resume();
+    const exit = await command.exit;
+    if (exit.kind !== "status" || exit.status !== 0)
+      throw new XdpctlError("XDPCTL_E_VM_SETUP", text.trim() || `${name} got no address`);
+  }
+
+  /** Which virtiofsd serves the root. */
+  get shared(): string {
+    return this.#shares[0]?.daemon.kind === "c" ? "QEMU's virtiofsd" : "virtiofsd";
+  }
+
+  /** How the host's files are kept from the guest. */
+  get protection(): string {
+    return hasCapability("CAP_SYS_ADMIN")
+      ? "read-only in a mount namespace of its own"
+      : "with no more rights than this user";
+  }
+
+  /** The error for a guest whose time is over. */
+  timedOut(seconds: number): XdpctlError {
+    return this.machine.failure("XDPCTL_E_VM_TIMEOUT", `the command did not end within ${seconds} s`);
+  }
+
+  exec(options: GuestCommandOptions): GuestCommand {
+    return this.machine.agent.exec(options);
+  }
+
+  /** What is known when a command's end is not: the guest is gone, and this says how. */
+  async lost(): Promise<XdpctlError> {
+    await Promise.race([this.machine.ended, new Promise((resolve) => setTimeout(resolve, 1000))]);
+    const death = this.machine.death("while the command ran");
+    if (death.code === "XDPCTL_E_VM_PANIC") return death;
+    return XdpctlError.from({ ...death.toJSON(), code: "XDPCTL_E_VM_NO_STATUS" });
+  }
+
+  /** Powers it off and waits. */
+  async stop(): Promise<void> {
+    await this.machine.stop();
+    this.#release();
+  }
+
+  #released = false;
+
+  #release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    for (const share of this.#shares) share.close();
+    closeSync(this.#log);
+    this.#dir[Symbol.dispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.machine[Symbol.asyncDispose]();
+    this.#release();
+  }
+}
+
+export type { GuestExit };

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+import { createHash } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
+import { basename } from "node:path";
+import { agentPath } from "./agent-path.js";
+import { type CpioEntry, cpio, S_IFCHR, S_IFDIR, S_IFREG } from "./cpio.js";
+import type { Kernel } from "./record.js";
+import { Modules } from "./module-files.js";
+
+/** What every guest needs before it has a root: its port, its root, and the layer that takes writes. */
+const NEEDED = ["virtio_pci", "virtio_console", "virtiofs", "overlay"];
+/** What it may need later, and then at once: loading these with modprobe takes longer. */
+const NETWORK = ["virtio_net"];
+
+export interface InitramfsOptions {
+  readonly network: boolean;
+  /** Further modules of the kernel, by name. */
+  readonly modules?: readonly string[];
+}
+
+/** An initramfs in pieces, so that one that exists need not be made again. */
+export interface Initramfs {
+  /** The same for the same contents. */
+  readonly key: string;
+  build(): Buffer;
+}
+
+/**
+ * The first file system of a guest: the agent as /init, and the modules that it loads, in order. The key knows files by
+ * their size and time of change, so that looking takes no reading.
+ */
+export function initramfs(kernel: Kernel, options: InitramfsOptions): Initramfs {
+  const names = [...NEEDED, ...(options.network ? NETWORK : []), ...(options.modules ?? [])];
+  const files = kernel.modules === undefined ? [] : new Modules(kernel.modules).files(names);
+  const agent = agentPath();
+  const hash = createHash("sha256");
+  for (const file of [agent, ...files]) {
+    const { size, mtimeMs } = statSync(file);
+    hash.update(`${file} ${size} ${mtimeMs}\n`);
+  }
+  return { key: hash.digest("hex").slice(0, 16), build: () => cpio(entries(agent, files)) };
+}
+
+function entries(agent: string, files: readonly string[]): CpioEntry[] {
+  const list = files.map((file) => `/modules.d/${basename(file)}\n`).join("");
+  return [
+    ...["dev", "proc", "sys", "root", "modules.d"].map((path) => ({ path, mode: S_IFDIR | 0o755 })),
+    // The kernel opens it for the agent's own standard streams before anything is mounted.
+    { path: "dev/console", mode: S_IFCHR | 0o600, device: [5, 1] as const },
+    { path: "init", mode: S_IFREG | 0o755, data: readFileSync(agent) },
+    { path: "modules", mode: S_IFREG | 0o644, data: Buffer.from(list) },
+    ...files.map((file) => ({
+      path: `modules.d/${basename(file)}`,
+      mode: S_IFREG | 0o644,
+      data: readFileSync(file),
+    })),
+  ];
+}

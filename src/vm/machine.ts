@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Duplex } from "node:stream";
+import { type ErrorCode, XdpctlError } from "../errors/index.js";
+import { Agent, type GuestHello } from "./agent.js";
+import { launchPath } from "./agent-path.js";
+import { type ConsoleLog, panicLine } from "./console.js";
+import { agentPort, commandLine, type Device } from "./qemu.js";
+
+/** Lines of the console that an error shows. */
+const TAIL_LINES = 12;
+const POLL_MS = 250;
+/** The descriptor of the agent's port in QEMU: what Node passes fourth. */
+const PORT_FD = 3;
+
+export interface MachineOptions {
+  readonly qemu: string;
+  readonly devices: readonly Device[];
+  readonly kernelWords: readonly string[];
+  readonly console: ConsoleLog;
+  /** Where QEMU's own messages go: a descriptor. */
+  readonly log: number;
+  /** Reads what was logged, for errors. */
+  readonly readLog: () => string;
+}
+
+/** QEMU's command line as `start` would run it. */
+export function machineCommand(options: Pick<MachineOptions, "qemu" | "devices" | "kernelWords">): string[] {
+  return commandLine(options.qemu, [...options.devices, agentPort(PORT_FD)], options.kernelWords);
+}
+
+/** A virtual machine that runs, and ends with this process. */
+export class VirtualMachine implements AsyncDisposable {
+  readonly #options: MachineOptions;
+  readonly #child: ChildProcess;
+  readonly agent: Agent;
+  /** When QEMU has ended. */
+  readonly ended: Promise<void>;
+  #over = false;
+  #code: number | null = null;
+
+  constructor(options: MachineOptions) {
+    this.#options = options;
+    const argv = machineCommand(options);
+    this.#child = spawn(launchPath(), ["--parent", String(process.pid), "--", ...argv], {
+      stdio: ["ignore", options.log, options.log, "pipe"],
+    });
+    this.agent = new Agent(this.#child.stdio[PORT_FD] as Duplex);
+    this.ended = new Promise((resolve) => {
+      const end = (code: number | null): void => {
+        this.#over = true;
+        this.#code = code;
+        resolve();
+      };
+      this.#child.once("error", () => end(127));
+      this.#child.once("exit", end);
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /**
+   * Waits until the agent has started. A guest that shows no sign of life for `silenceMs` hangs: as long as its console
+   * says something, it boots, however slowly.
+   * Errors: XDPCTL_E_VM_PANIC, XDPCTL_E_VM_HANG, XDPCTL_E_VM_DIED.
+   */
+  async booted(silenceMs: number): Promise<GuestHello> {
+    const { console } = this.#options;
+    let size = -1;
+    let heard = performance.now();
+    let watch: NodeJS.Timeout | undefined;
+    const hangs = new Promise<never>((_, reject) => {
+      watch = setInterval(() => {
+        if (console.size !== size) {
+          size = console.size;
+          heard = performance.now();
+        } else if (performance.now() - heard > silenceMs) {
+          const seconds = (silenceMs / 1000).toFixed(0);
+          reject(this.failure("XDPCTL_E_VM_HANG", `the guest hangs at boot: nothing was heard of it for ${seconds} s`));
+        }
+      }, POLL_MS);
+    });
+    try {
+      return await Promise.race([
+        this.agent.hello,
+        hangs,
+        this.ended.then((): never => {
+          throw this.death("before its agent started");
+        }),
+      ]);
+    } catch (error) {
+      // The connection ends a moment before the process does, which knows more.
+      if (XdpctlError.is(error, "XDPCTL_E_VM_DIED") && !this.#over) {
+        await Promise.race([this.ended, new Promise((resolve) => setTimeout(resolve, 1000))]);
+        throw this.death("before its agent started");
+      }
+      throw error;
+    } finally {
+      clearInterval(watch);
+    }
+  }
+
+  /** Why the guest is gone: a panic says so on the console. */
+  death(when: string): XdpctlError {
+    const panic = panicLine(this.#options.console.text());
+    if (panic !== undefined) return this.failure("XDPCTL_E_VM_PANIC", `the guest's kernel gave up: ${panic}`);
+    const own = this.#options.readLog().trim().split("\n").filter(Boolean);
+    const why = this.#code === 0 || this.#code === null ? "" : ` (QEMU ended with ${this.#code})`;
+    const error = this.failure("XDPCTL_E_VM_DIED", `the guest ended ${when}${why}`);
+    return own.length === 0
+      ? error
+      : XdpctlError.from({ ...error.toJSON(), lines: [...own.slice(-5), ...error.lines] });
+  }
+
+  /** A failure with the console's last words. */
+  failure(code: ErrorCode, message: string): XdpctlError {
+    const lines = this.#options.console.tail(TAIL_LINES);
+    return new XdpctlError(code, message, {
+      lines: lines.length === 0 ? ["(its console said nothing)"] : lines.map((line) => `console: ${line}`),
+    });
+  }
+
+  /** Powers the guest off; a guest that does not go within `graceMs` is ended. */
+  async stop(graceMs = 3000): Promise<void> {
+    this.agent.powerOff();
+    const late = setTimeout(() => this.kill(), graceMs);
+    await this.ended;
+    clearTimeout(late);
+    this.agent.close();
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#over) this.kill();
+    await this.ended;
+    this.agent.close();
+  }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { XdpctlError } from "../errors/index.js";
+import type { Accelerator } from "./accel.js";
+import { PORT_NAME } from "./frames.js";
+
+/** A part of a machine: its words on QEMU's command line, and on the kernel's. */
+export interface Device {
+  readonly qemu: readonly string[];
+  readonly kernel?: readonly string[];
+}
+
+/** A comma ends a value on QEMU's command line, unless it is doubled. */
+export function escaped(value: string): string {
+  return value.replaceAll(",", ",,");
+}
+
+/** The program of this architecture. Throws XDPCTL_E_VM_TOOL. */
+export function findQemu(name = `qemu-system-${ARCHITECTURES[process.arch] ?? process.arch}`): string {
+  if (name.includes("/")) {
+    if (existsSync(name)) return name;
+  } else {
+    for (const folder of (process.env.PATH ?? "").split(delimiter)) {
+      if (folder !== "" && existsSync(join(folder, name))) return join(folder, name);
+    }
+  }
+  throw new XdpctlError("XDPCTL_E_VM_TOOL", `${name} is not installed`, {
+    remedy: "install the Debian package qemu-system-x86 (and qemu-system-common)",
+  });
+}
+
+const ARCHITECTURES: Partial<Record<NodeJS.Architecture, string>> = { x64: "x86_64", arm64: "aarch64" };
+
+export interface BoardOptions {
+  readonly accelerator: Accelerator;
+  readonly cpus: number;
+  /** MiB */
+  readonly memory: number;
+}
+
+/** Processor, memory, and nothing else: whatever the machine has is named here. */
+export function board({ accelerator, cpus, memory }: BoardOptions): Device {
+  const accel = accelerator.name === "kvm" ? "kvm" : "tcg,thread=multi";
+  return {
+    qemu: [
+      ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
+      ...["-machine", "q35,memory-backend=ram", "-accel", accel],
+      ...["-cpu", accelerator.name === "kvm" ? "host" : "max", "-smp", String(cpus), "-m", String(memory)],
+      // Shared with virtiofsd.
+      ...["-object", `memory-backend-memfd,id=ram,size=${memory}M,share=on`],
+    ],
+    kernel: ["nokaslr", "random.trust_cpu=on", ...(accelerator.name === "tcg" ? TCG : [])],
+  };
+}
+
+/** What costs time under emulation, and protects or tests nothing there. */
+const TCG = ["mitigations=off", "tsc=reliable", "cryptomgr.notests", "no_timer_check"];
+
+/** The kernel, and its first file system. A panic ends the machine. */
+export function kernelImage(image: string, initrd: string): Device {
+  return { qemu: ["-kernel", image, "-initrd", initrd], kernel: ["panic=-1"] };
+}
+
+/** The first serial line, where the kernel says what it says: kept in a file, and open to whoever connects. */
+export function serialConsole(log: string, socket?: string): Device {
+  const backend =
+    socket === undefined
+      ? `file,id=console,path=${escaped(log)}`
+      : `socket,id=console,path=${escaped(socket)},server=on,wait=off,logfile=${escaped(log)}`;
+  return { qemu: ["-chardev", backend, "-serial", "chardev:console"], kernel: ["console=ttyS0"] };
+}
+
+/** The agent's port, at a descriptor that QEMU inherits: a connected unix socket. */
+export function agentPort(fd: number): Device {
+  return {
+    qemu: [
+      ...["-chardev", `socket,id=agent,fd=${fd}`],
+      ...["-device", "virtio-serial-pci", "-device", `virtserialport,chardev=agent,name=${PORT_NAME}`],
+    ],
+  };
+}
+
+/** A folder that a virtiofsd serves. */
+export function sharedFolder(tag: string, socket: string): Device {
+  return {
+    qemu: [
+      ...["-chardev", `socket,id=fs-${tag},path=${escaped(socket)}`],
+      ...["-device", `vhost-user-fs-pci,chardev=fs-${tag},tag=${tag},queue-size=1024`],
+    ],
+  };
+}
+
+/** A network of QEMU's own, 10.0.2.0/24, from which the host's network is reached as from a process. */
+export function userNetwork(id: string, mac: string): Device {
+  return {
+    qemu: ["-netdev", `user,id=${id}`, "-device", `virtio-net-pci,netdev=${id},mac=${mac}`],
+  };
+}
+
+/** A raw disk image or block device; /dev/vda, /dev/vdb … in the order given. */
+export function disk(file: string, index: number): Device {
+  return {
+    qemu: [
+      ...["-blockdev", `driver=file,node-name=file${index},filename=${escaped(file)}`],
+      ...["-blockdev", `driver=raw,node-name=disk${index},file=file${index}`],
+      ...["-device", `virtio-blk-pci,drive=disk${index}`],
+    ],
+  };
+}
+
+/** A gdb server at a unix socket. */
+export function gdbServer(socket: string): Device {
+  return { qemu: ["-gdb", `unix:${escaped(socket)},server=on,wait=off`] };
+}
+
+/** Resets nothing: a guest whose kernel no longer feeds it is ended. */
+export function watchdog(): Device {
+  return { qemu: ["-device", "i6300esb", "-action", "watchdog=poweroff"] };
+}
+
+/** The whole command line, and the kernel's within it. */
+export function commandLine(program: string, devices: readonly Device[], kernelWords: readonly string[]): string[] {
+  const words = [...devices.flatMap((device) => device.kernel ?? []), ...kernelWords];
+  return [program, ...devices.flatMap((device) => device.qemu), "-append", words.join(" ")];
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+import { join } from "node:path";
+import { MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REC } from "../linux/index.js";
+
+type Step = readonly string[];
+
+const MS_RDONLY = 1;
+const MS_REMOUNT = 32;
+const KERNEL_FS = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+/** Where the root is put together, in the initramfs. */
+const ROOT = "/root";
+const LOWER = "/lower";
+const LAYER = "/layer";
+/** Where guests have the agent, for what it does as a command. */
+export const AGENT_IN_GUEST = "/run/xdpctl/agent";
+
+export interface RootOptions {
+  /** Tag of the share that is the root. */
+  readonly tag: string;
+  readonly type: "virtiofs" | "9p";
+  /** Folders that the guest may write to, and whose changes are thrown away. `/`: all of them. */
+  readonly overlays: readonly string[];
+  /** Folders that are really written to, each with the tag of its share. */
+  readonly writable: readonly { readonly path: string; readonly tag: string }[];
+  readonly clearDirs: readonly string[];
+  readonly clearFiles: readonly string[];
+  /** The kernel's modules on the host, and its version. */
+  readonly modules: string | undefined;
+  readonly version: string;
+  readonly hostName: string;
+  /** Text of /etc/resolv.conf, where it is not the host's. */
+  readonly resolv?: string;
+}
+
+function mount(source: string, target: string, type: string, flags = 0, data = ""): Step {
+  return ["mount", source, target, type, String(flags), data];
+}
+
+function bind(from: string, to: string, flags = 0): Step {
+  return mount(from, to, "", MS_BIND | flags);
+}
+
+function filesystem(tag: string, target: string, type: RootOptions["type"], flags = 0): Step {
+  return mount(tag, target, type, flags, type === "9p" ? "trans=virtio,version=9p2000.L,msize=524288,cache=loose" : "");
+}
+
+/** What a program expects to find mounted. */
+const KERNEL_MOUNTS: readonly (readonly [string, string, number, string])[] = [
+  ["proc", "proc", KERNEL_FS, ""],
+  ["sys", "sysfs", KERNEL_FS, ""],
+  ["dev", "devtmpfs", MS_NOSUID, "mode=0755"],
+  ["dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620,ptmxmode=666"],
+  ["dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"],
+  ["run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755"],
+  ["sys/fs/bpf", "bpf", KERNEL_FS, "mode=700"],
+  ["sys/fs/cgroup", "cgroup2", KERNEL_FS, ""],
+  ["sys/kernel/debug", "debugfs", KERNEL_FS, ""],
+  ["sys/kernel/tracing", "tracefs", KERNEL_FS, ""],
+];
+
+/**
+ * The steps from the initramfs to the guest's root: the host's files below, a layer in memory above that takes what is
+ * needed to mount things, and nothing writable but what was asked for.
+ */
+export function rootSteps(options: RootOptions): Step[] {
+  const inRoot = (path: string): string => join(ROOT, path);
+  const steps: Step[] = [
+    ["mkdir", LOWER],
+    filesystem(options.tag, LOWER, options.type, MS_RDONLY),
+    ["mkdir", LAYER],
+    mount("layer", LAYER, "tmpfs", 0, "mode=0755,size=80%"),
+    ...["upper", "work", "empty"].map((name): Step => ["mkdir", join(LAYER, name)]),
+    mount("overlay", ROOT, "overlay", 0, `lowerdir=${LOWER},upperdir=${LAYER}/upper,workdir=${LAYER}/work`),
+  ];
+  for (const [path, type, flags, data] of KERNEL_MOUNTS) {
+    // Under /dev the folders are the guest's own.
+    if (path.startsWith("dev/")) steps.push(["mkdir", inRoot(path)]);
+    steps.push(mount(type, inRoot(path), type, flags, data));
+  }
+  for (const [name, target] of DEV_LINKS) steps.push(["symlink", target, inRoot(`dev/${name}`)]);
+  steps.push(["mkdir", inRoot("run/lock")], ["mkdir", inRoot("run/xdpctl")], ["copy", "/init", inRoot(AGENT_IN_GUEST)]);
+  if (options.modules !== undefined) {
+    const target = inRoot(`/usr/lib/modules/${options.version}`);
+    steps.push(["mkdir", target], bind(join(LOWER, options.modules), target));
+  }
+  if (options.resolv !== undefined) {
+    steps.push(["write", inRoot("run/resolv.conf"), options.resolv]);
+    steps.push(bind(inRoot("run/resolv.conf"), inRoot("etc/resolv.conf")));
+  }
+  for (const [i, path] of options.clearFiles.entries()) {
+    const empty = join(LAYER, "empty", String(i));
+    steps.push(["write", empty, ""], bind(empty, inRoot(path)));
+  }
+  for (const path of options.clearDirs) steps.push(mount("empty", inRoot(path), "tmpfs", 0, "mode=755"));
+  // A mount of its own keeps its own flags when the root becomes read-only.
+  for (const path of [...TEMPORARY, ...options.overlays])
+    if (path !== "/") steps.push(bind(inRoot(path), inRoot(path), MS_REC));
+  for (const { path, tag } of options.writable) steps.push(filesystem(tag, inRoot(path), options.type));
+  if (!options.overlays.includes("/")) steps.push(bind("none", ROOT, MS_REMOUNT | MS_RDONLY));
+  steps.push(["root", ROOT], ["hostname", options.hostName], ["up", "lo"]);
+  return steps;
+}
+
+/** Folders that every program may write to; what the host has in them is seen. */
+const TEMPORARY = ["/tmp", "/var/tmp"];
+
+const DEV_LINKS = [
+  ["fd", "/proc/self/fd"],
+  ["stdin", "/proc/self/fd/0"],
+  ["stdout", "/proc/self/fd/1"],
+  ["stderr", "/proc/self/fd/2"],
+  ["ptmx", "pts/ptmx"],
+] as const;

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** Where what belongs to running guests is, for this user. */
+export function guestsDir(): string {
+  const uid = process.getuid?.() ?? 0;
+  if (uid === 0) return "/run/xdpctl/vm";
+  return join(process.env.XDG_RUNTIME_DIR ?? `/tmp/xdpctl-${uid}`, "xdpctl/vm");
+}
+
+function started(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  } catch {
+    return undefined;
+  }
+}
+
+/** The directory of one guest: gone when it is disposed of, or with the next guest when this process was killed. */
+export class RunDir implements Disposable {
+  readonly path: string;
+
+  constructor() {
+    const parent = guestsDir();
+    removeDeadGuests();
+    this.path = join(parent, `${process.pid}-${randomBytes(3).toString("hex")}`);
+    mkdirSync(this.path, { recursive: true, mode: 0o700 });
+    writeFileSync(join(this.path, "owner"), `${process.pid} ${started(process.pid)}\n`);
+  }
+
+  file(name: string): string {
+    return join(this.path, name);
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** Removes directories of guests whose process is gone, and the guests with it. Returns how many. */
+export function removeDeadGuests(): number {
+  const parent = guestsDir();
+  let names: string[];
+  try {
+    names = readdirSync(parent);
+  } catch {
+    return 0;
+  }
+  let removed = 0;
+  for (const name of names) {
+    try {
+      const [pid = "", start] = readFileSync(join(parent, name, "owner"), "utf8")
+        .trim()
+        .split(" ");
+      if (started(Number(pid)) === start) continue;
+    } catch {
+      // One that is being made has no owner yet: its name has.
+      if (started(Number(name.split("-")[0])) !== undefined) continue;
+    }
+    rmSync(join(parent, name), { recursive: true, force: true });
+    removed++;
+  }
+  return removed;
+}
