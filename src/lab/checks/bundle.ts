@@ -94,7 +94,7 @@ export class Bundle {
 /** What a command said, or why it said nothing; undefined where the machine lacks the command. */
 async function said(bench: Bench, node: string, argv: readonly [string, ...string[]]): Promise<string | undefined> {
   try {
-    const ran = await runCommand(bench, node, argv, COMMAND_MS);
+    const ran = await runCommand(bench, node, argv, { timeout: COMMAND_MS, tool: true });
     const end = ran.status === 0 ? "" : `\n# \`${commandText(argv)}\` ${endText(ran, COMMAND_MS)}`;
     return `${ran.status === 0 ? ran.stdout.trimEnd() : outputText(ran)}${end}\n`;
   } catch (error) {
