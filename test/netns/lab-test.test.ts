@@ -114,6 +114,13 @@ describe("lab test", () => {
     expect(run(again)).toMatchObject({ status: 2, stderr: expect.stringContaining("is not empty") });
   });
 
+  it("passes for the lab of the README", () => {
+    const { status, stdout } = run([...XDPCTL, "lab", "test", "labs/xdp.lab.yml"]);
+    expect(stdout).toMatch(/^blocked +ok .*server does not answer client$/m);
+    expect(stdout).toMatch(/^passed: \d+ checks, /m);
+    expect(status).toBe(0);
+  });
+
   it("runs the checks that are named, and what they come after", () => {
     const checks =
       "  a: { from: left, ping: right }\n  b: { from: left, ping: right }\n  c: { after: b, from: left, ping: right }\n";
