@@ -9,6 +9,8 @@ export {
   type RouteSpec,
 } from "./address.js";
 export { NETLINK_GENERIC, NETLINK_NETFILTER, NETLINK_ROUTE, XDP_FLAGS } from "./constants.js";
+export { type Detour, DetourNat } from "./detour.js";
+export { DetourTable, type DetourTableOptions, DYNAMIC_PORTS } from "./detour-table.js";
 export { EthtoolSocket, XDP_FEATURES } from "./ethtool.js";
 export {
   type GenericAttributeType,
@@ -31,7 +33,7 @@ export {
   type MptcpLimits,
   MptcpSocket,
 } from "./mptcp.js";
-export { type MptcpConnection, type MptcpSubflow, mptcpConnections } from "./mptcp-connections.js";
+export { listeningPorts, type MptcpConnection, type MptcpSubflow, mptcpConnections } from "./mptcp-connections.js";
 export {
   decodeMptcpEvent,
   type MptcpEvent,
