@@ -119,7 +119,9 @@ export class Suite {
       "APT::Get::List-Cleanup": "true",
     };
     const lines = Object.entries(settings).map(([name, value]) => `${name} "${value}";`);
-    writeWhole(this.#conf, `${lines.join("\n")}\n#clear APT::Update;\n`);
+    // The system's hooks are for its own lists; and a source that can't be reached shall not pass for an empty one.
+    const update = ["#clear APT::Update;", 'APT::Update::Error-Mode "any";'];
+    writeWhole(this.#conf, `${[...lines, ...update].join("\n")}\n`);
   }
 
   async #hasLists(): Promise<boolean> {
@@ -130,9 +132,14 @@ export class Suite {
     return runTool([tool, "-c", this.#conf, ...args], { ...this.#work, cwd: this.#dir });
   }
 
+  /** The names of packages that begin so. */
+  async names(prefix: string): Promise<string[]> {
+    return (await this.#apt("apt-cache", "pkgnames", prefix)).split("\n").filter((name) => name !== "");
+  }
+
   /** The packages whose names begin so, in all their versions, newest first. */
   async find(prefix: string, filter: RegExp): Promise<AptPackage[]> {
-    const names = (await this.#apt("apt-cache", "pkgnames", prefix)).split("\n").filter((name) => filter.test(name));
+    const names = (await this.names(prefix)).filter((name) => filter.test(name));
     return names.length === 0 ? [] : this.show(names);
   }
 
