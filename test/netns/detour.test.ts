@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { deploy, destroy, type Lab, readLab } from "../../src/lab/index.js";
 import { mptcpConnections } from "../../src/netlink/index.js";
@@ -126,5 +129,60 @@ describe("a detour", () => {
     client.signal("SIGINT");
     await client.ended();
     expect((await start("client", "cat", "/proc/sys/net/mptcp/pm_type").ended()).stdout).toBe("0\n");
+  });
+
+  it("is chosen by a Lua policy, which gets no more than its time", { timeout: 30_000 }, async () => {
+    const run = (file: string) => xdpctl("client", "run", DETOUR, "10.9.0.31", "--json", "--policy", file);
+    const folder = mkdtempSync(join(tmpdir(), "xdpctl-detour-"));
+    try {
+      const file = join(folder, "d.lua");
+      const of = async (text: string): Promise<string> => {
+        writeFileSync(file, text);
+        return (await run(file).ended()).stderr;
+      };
+      expect(await of("x = = 1")).toContain("XDPCTL_E_LUA_SYNTAX");
+      expect(await of("x = 1")).toContain("has no function `choose`");
+      expect((await run("/nonexistent.lua").ended()).stderr).toContain("XDPCTL_E_NO_FILE");
+      await serving();
+      const server = start("server", process.execPath, "examples/mptcp/server.mjs", "0");
+      const port = Number(/port (\d+)/.exec(await server.sees(/port \d+/))?.[1]);
+      writeFileSync(
+        file,
+        `local n = 0
+         function choose(remote, port, source, near, far)
+           n = n + 1
+           if n == 1 and remote == "${SERVER}" and port == ${port} and source == "10.1.0.10" then return near end
+           if n == 2 then return end
+           if n == 3 then return "192.0.2.1" end
+           while true do end
+         end`,
+      );
+      const client = run(file);
+      await until("the client's part", () => client.stderr.includes("Ctrl-C"));
+      const transfer = async (megabytes = 1): Promise<void> => {
+        const args = ["examples/mptcp/client.mjs", SERVER, String(port), String(megabytes)];
+        expect(await start("client", process.execPath, ...args).ended()).toMatchObject({ status: 0 });
+      };
+      await transfer(3);
+      await transfer();
+      await transfer();
+      await client.sees("192.0.2.1, which is none of the detours");
+      const told = client.stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as Record<string, unknown>);
+      expect(told).toMatchObject([
+        { detour: DETOUR, remote: SERVER, remotePort: port, port: expect.any(Number) },
+        { detour: null, port: null, error: { code: "XDPCTL_E_LUA_RUNTIME" } },
+      ]);
+      await transfer();
+      await client.sees("XDPCTL_E_LUA_TIMEOUT");
+      // After that the script starts anew: this is its first connection again.
+      const from = client.stdout.length;
+      await transfer(3);
+      await client.sees(`"detour":"${DETOUR}"`, from);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });

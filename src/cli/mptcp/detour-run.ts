@@ -7,6 +7,7 @@ import { leaf } from "../command.js";
 import { aborted, type Context, settle } from "../context.js";
 import { parseDuration } from "../quantities.js";
 import { askDetour, ipv4 } from "./ask.js";
+import { Chooser } from "./choose.js";
 import { hostPort, tokenText } from "./socket.js";
 import { setForNow } from "./sysctl.js";
 
@@ -14,6 +15,7 @@ interface RunOptions {
   from?: string;
   dev?: string;
   timeout: number;
+  policy?: string;
 }
 
 /** The address id of the subflows through detours; 0 is the first subflow's. */
@@ -23,9 +25,11 @@ export function registerDetourRun(detour: Command, context: Context): void {
   leaf(detour, "run <detour...>", "give each new MPTCP connection a subflow through each detour, until Ctrl-C", [
     ["xdpctl mptcp detour run 10.9.0.30", "from the address that the connection has"],
     ["xdpctl mptcp detour run 10.9.0.30 --from 10.2.0.10 --dev eth1", "from another one"],
+    ["xdpctl mptcp detour run 10.9.0.30 10.9.0.31 --policy examples/mptcp/detours.lua", "a Lua script chooses"],
   ])
     .option("--from <address>", "the address that the subflows come from", ipv4)
     .option("-d, --dev <interface>", "the interface that they leave by")
+    .option("--policy <file>", "a Lua script whose function `choose` says which detours a connection uses")
     .option("--timeout <duration>", "how long a detour is waited for", parseDuration, 5)
     .action(async (detours: string[], options: RunOptions) => {
       const hosts = detours.map(ipv4);
@@ -38,20 +42,31 @@ export function registerDetourRun(detour: Command, context: Context): void {
       const socket = new MptcpSocket();
       const live = await context.live();
       const end: (() => void)[] = [() => socket.close(), () => live.close()];
-      const tell = (event: MptcpEvent, detour: string, port: number | undefined, error?: unknown): void => {
+      let chooser: Chooser | undefined;
+      const tell = (event: MptcpEvent, detour: string | undefined, port: number | undefined, error?: unknown): void => {
         live.write(`${resultText(event, detour, port, error, context.terminal.jsonMode)}\n`);
       };
       try {
+        if (options.policy !== undefined) {
+          chooser = await Chooser.load(options.policy, (text) => context.terminal.note(text));
+        }
         // The kernel's own path manager opens subflows to addresses of the peer only.
         end.unshift(setForNow("mptcp/pm_type", "1"));
         const heard = monitorMptcp(await context.loop(), {
           event: (event) => {
             if (event.event !== "established" || event.server === true || event.destination?.includes(".") !== true)
               return;
-            for (const host of hosts) {
+            const go = (host: string): void => {
               through(socket, event, host, { ...options, index }).then(
                 (port) => tell(event, host, port),
                 (error) => tell(event, host, undefined, error),
+              );
+            };
+            if (chooser === undefined) hosts.forEach(go);
+            else {
+              chooser.choose(event, hosts).then(
+                (chosen) => chosen.forEach(go),
+                (error) => tell(event, undefined, undefined, error),
               );
             }
           },
@@ -63,6 +78,7 @@ export function registerDetourRun(detour: Command, context: Context): void {
         await settle(live.drained(), context.signal);
       } finally {
         for (const step of end) step();
+        await chooser?.close();
       }
     });
 }
@@ -83,7 +99,7 @@ async function through(
 
 function resultText(
   event: MptcpEvent,
-  detour: string,
+  detour: string | undefined,
   port: number | undefined,
   error: unknown,
   json: boolean,
@@ -92,9 +108,9 @@ function resultText(
   const { token = 0, destination: remote = "", destinationPort: remotePort = 0 } = event;
   const failed = error === undefined ? undefined : XdpctlError.wrap(error);
   if (json) {
-    const shown = { type: "detour", time, token, remote, remotePort, detour, port: port ?? null };
+    const shown = { type: "detour", time, token, remote, remotePort, detour: detour ?? null, port: port ?? null };
     return JSON.stringify(failed === undefined ? shown : { ...shown, error: failed });
   }
-  const way = `${tokenText(token)}  ${hostPort(remote, remotePort)} through ${hostPort(detour, port)}`;
+  const way = `${tokenText(token)}  ${hostPort(remote, remotePort)}${detour === undefined ? "" : ` through ${hostPort(detour, port)}`}`;
   return `${time.slice(11, 23)}  ${way}${failed === undefined ? "" : `  failed: ${failed.message}  ${failed.code}`}`;
 }
