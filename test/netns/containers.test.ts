@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { hasTool, needs } from "../fixtures/needs.js";
@@ -109,7 +109,17 @@ describe("commands in a container", () => {
     });
     const running = new Running([
       ...XDPCTL,
-      ...["lab", "exec", "--lab", NAME, "a", "--", "sh", "-c", 'trap "echo got; exit 9" TERM; echo up; sleep 60 >&- 2>&- & wait'],
+      ...[
+        "lab",
+        "exec",
+        "--lab",
+        NAME,
+        "a",
+        "--",
+        "sh",
+        "-c",
+        'trap "echo got; exit 9" TERM; echo up; sleep 60 >&- 2>&- & wait',
+      ],
     ]);
     await running.sees("up");
     running.signal("SIGTERM");
@@ -146,16 +156,46 @@ describe("deploying again", () => {
   });
 });
 
+describe("docker", () => {
+  it("runs the same lab where there is no podman", (context) => {
+    const answers = run("docker", ["version"]).status === 0;
+    needs(context, works && answers, "a docker daemon that answers");
+    const cache = process.env.XDPCTL_CACHE ?? `${process.env.XDG_CACHE_HOME ?? `${homedir()}/.cache`}/xdpctl`;
+    expect(run("docker", ["load", "--quiet", "--input", join(cache, "images/host.tar")]).status).toBe(0);
+    expect(run("docker", ["tag", "localhost/xdpctl/host", "xdpctl/host"]).status).toBe(0);
+    const bin = mkdtempSync(join(tmpdir(), "xdpctl-engine-"));
+    symlinkSync(run("which", ["docker"]).stdout.trim(), join(bin, "docker"));
+    const only = (...args: string[]) => run(XDPCTL[0], [XDPCTL[1], "lab", ...args], { ...process.env, PATH: bin });
+    try {
+      expect(only("deploy", write(PAIR))).toMatchObject({ status: 0, stderr: "" });
+      expect(node("a").container?.engine).toMatch(/^docker \d/);
+      expect(exec("a", "ping", "-c1", "-W2", "b").status).toBe(0);
+      run("docker", ["kill", node("a").container?.id ?? ""]);
+      // The links move on to the next one.
+      expect(only("deploy", FILE).status).toBe(0);
+      expect(exec("b", "ping", "-c1", "-W2", "a6").status).toBe(0);
+      expect(only("destroy", NAME).status).toBe(0);
+      expect(run("docker", ["ps", "-aq", "--filter", `label=xdpctl.lab=${NAME}`]).stdout).toBe("");
+    } finally {
+      rmSync(bin, { recursive: true });
+    }
+  });
+});
+
 describe("what goes wrong", () => {
   it("is said with a remedy, and leaves nothing", (context) => {
     needs(context, works, "podman and apt-get");
     const failures: [change: string, code: string, text: RegExp][] = [
-      ["image: xdpctl/hots }", "XDPCTL_E_NO_IMAGE", /no image `xdpctl\/hots`.*for a[^]*scripts\/build-image hots/],
-      ["image: debian }", "XDPCTL_E_NO_IMAGE", /podman pull debian[^]*pull: missing/],
-      ["image: xdpctl/host, command: [no-such] }", "XDPCTL_E_ENGINE", /no-such[^]*`command` names what runs there/],
+      ["image: xdpctl/hots }", "XDPCTL_E_NO_IMAGE", /no image `xdpctl\/hots`.*for a[\s\S]*scripts\/build-image hots/],
+      ["image: debian }", "XDPCTL_E_NO_IMAGE", /podman pull debian[\s\S]*pull: missing/],
+      ["image: xdpctl/host, command: [no-such] }", "XDPCTL_E_ENGINE", /no-such[\s\S]*`command` names what runs there/],
       ["image: xdpctl/host, mounts: [./none:/x] }", "XDPCTL_E_NO_FILE", /nothing to mount at .*none/],
-      ["image: xdpctl/host, command: echo oops; exit 3, ready: 'false' }", "XDPCTL_E_NOT_READY", /status 3[^]*oops/],
-      ["image: xdpctl/host, ready: { command: 'echo no; false', within: 200ms } }", "XDPCTL_E_NOT_READY", /200 ms[^]*no/],
+      ["image: xdpctl/host, command: echo oops; exit 3, ready: 'false' }", "XDPCTL_E_NOT_READY", /status 3[\s\S]*oops/],
+      [
+        "image: xdpctl/host, ready: { command: 'echo no; false', within: 200ms } }",
+        "XDPCTL_E_NOT_READY",
+        /200 ms[\s\S]*no/,
+      ],
     ];
     for (const [change, code, text] of failures) {
       const { stderr } = lab("deploy", write(PAIR.replace("image: xdpctl/host }", change)));
