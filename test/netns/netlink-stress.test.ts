@@ -125,11 +125,15 @@ describe(`${FULL ? `${DUMPS} dumps` : "dumps of four seconds"} while links come 
     route.execute(pairs(stable));
     const adds = Array.from({ length: 10 }, (_, i) => `link add c${i} group 7 type veth peer name d${i}`);
     const batch = `${adds.join("\\n")}\\nlink delete group 7\\n`;
-    // Its own process group: the shell and `ip` end together. The pauses leave time for dumps.
-    churn = namespace.spawn(["sh", "-c", `while printf '${batch}'; do sleep 0.1; done | ip -batch -`], {
-      detached: true,
-      stdio: "ignore",
-    });
+    // A process group of its own, so that the shell and `ip` end together; and with this process, whatever ends it: the
+    // lock that they take is the machine's. The pauses leave time for dumps.
+    churn = namespace.spawn(
+      ["sh", "-c", `while [ -d /proc/${process.pid} ] && printf '${batch}'; do sleep 0.1; done | ip -batch -`],
+      {
+        detached: true,
+        stdio: "ignore",
+      },
+    );
     await until("the first links that come", () => route.links().length > 2 * stable + 1);
   });
   afterEach(async () => {
