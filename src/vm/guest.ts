@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { XdpctlError } from "../errors/index.js";
 import { type Accelerator, accelerator } from "./accel.js";
 import type { GuestHello } from "./agent.js";
@@ -41,6 +41,8 @@ export interface GuestOptions {
   readonly disks?: readonly string[];
   /** MiB; 1024 by default. */
   readonly memory?: number;
+  /** Where the command will run. */
+  readonly cwd?: string;
   /** 2 by default. */
   readonly cpus?: number;
   readonly kernelWords?: readonly string[];
@@ -60,20 +62,29 @@ export interface GuestOptions {
 }
 
 /** The first file system of guests, made once for each kernel and agent. */
-function initrdFile(kernel: Kernel, options: GuestOptions): string {
+function initrdFile(kernel: Kernel, options: GuestOptions, dir: string): string {
   const { key, build } = initramfs(kernel, {
     network: (options.networks?.length ?? 0) > 0,
-    modules: options.modules ?? [],
+    modules: [
+      ...((options.disks?.length ?? 0) > 0 ? ["virtio_blk"] : []),
+      ...(options.watchdog === true ? ["i6300esb"] : []),
+      ...(options.modules ?? []),
+    ],
   });
-  const folder = join(cacheDir(), "initramfs");
-  const path = join(folder, `${key}.cpio`);
-  if (!existsSync(path)) {
-    mkdirSync(folder, { recursive: true });
-    const fresh = `${path}.${process.pid}`;
-    writeFileSync(fresh, build());
-    renameSync(fresh, path);
+  const path = join(cacheDir(), "initramfs", `${key}.cpio`);
+  if (existsSync(path)) return path;
+  const contents = build();
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(`${path}.${process.pid}`, contents);
+    renameSync(`${path}.${process.pid}`, path);
+    return path;
+  } catch {
+    // A cache that is somebody else's, or full: then it is made for this guest alone.
+    const own = join(dir, "initramfs.cpio");
+    if (dir !== NOWHERE) writeFileSync(own, contents);
+    return own;
   }
-  return path;
 }
 
 /** A MAC address for the nth NIC: locally administered, the same in each guest. */
@@ -94,7 +105,7 @@ function plan(options: GuestOptions, dir: string): Plan {
     shares.push({ tag: `rw${i}`, path, writable: true, socket: join(dir, `rw${i}.sock`) });
   const devices: Device[] = [
     board({ accelerator: accel, cpus: options.cpus ?? 2, memory: options.memory ?? 1024 }),
-    kernelImage(options.kernel.image, initrdFile(options.kernel, options)),
+    kernelImage(options.kernel.image, initrdFile(options.kernel, options, dir)),
     serialConsole(join(dir, "console.log")),
     ...shares.map(({ tag, socket }) => sharedFolder(tag, socket)),
     ...(options.networks ?? []).map((_, i) => userNetwork(`net${i}`, macOf(i))),
@@ -105,11 +116,17 @@ function plan(options: GuestOptions, dir: string): Plan {
   return { devices, shares, accelerator: accel };
 }
 
+/** Stands for the directory of a guest that is not started. */
+const NOWHERE = "RUN";
+
+/** A guest that feeds its watchdog for so long no more is ended. */
+const WATCHDOG_SECONDS = 10;
+
 const QUIET = ["quiet"];
 
 /** The command line of QEMU for a guest, without starting anything. */
 export function guestCommand(options: GuestOptions): string[] {
-  const { devices } = plan(options, "RUN");
+  const { devices } = plan(options, NOWHERE);
   const kernelWords = [...QUIET, ...(options.kernelWords ?? [])];
   return machineCommand({ qemu: findQemu(options.qemu), devices, kernelWords });
 }
@@ -126,6 +143,11 @@ export class Guest implements AsyncDisposable {
 
   private constructor(options: GuestOptions) {
     this.options = options;
+    if (!this.layered && (options.overlays?.length ?? 0) > 0) {
+      throw new XdpctlError("XDPCTL_E_PERMISSION", "a layer that takes writes needs CAP_SYS_ADMIN (or root)", {
+        remedy: "`--clear-dir` gives an empty folder, and `--rw` one that is really written to",
+      });
+    }
     const qemu = findQemu(options.qemu);
     this.#dir = new RunDir();
     this.#shares = [];
@@ -168,16 +190,20 @@ export class Guest implements AsyncDisposable {
       rootSteps({
         tag: "root",
         type: "virtiofs",
+        layered: this.layered,
+        cwd: options.cwd ?? "/",
         overlays: options.overlays ?? [],
         writable: (options.writable ?? []).map((path, i) => ({ path, tag: `rw${i}` })),
         clearDirs: options.clearDirs ?? [],
         clearFiles: options.clearFiles ?? [],
-        modules: options.kernel.modules,
+        // Without a layer there must be a folder to mount them at.
+        modules: this.layered || existsSync("/usr/lib/modules") ? options.kernel.modules : undefined,
         version: hello.kernel,
         hostName: hostname(),
         ...(user ? { resolv: "nameserver 10.0.2.3\n" } : {}),
       }),
     );
+    if (options.watchdog === true) await agent.operation("watchdog", String(WATCHDOG_SECONDS));
     await agent.operations((options.moduleFiles ?? []).map((file) => ["module", file, ""]));
     await Promise.all((options.networks ?? []).map((_, i) => this.#lease(`eth${i}`)));
     return hello;
@@ -201,11 +227,15 @@ export class Guest implements AsyncDisposable {
     return this.#shares[0]?.daemon.kind === "c" ? "QEMU's virtiofsd" : "virtiofsd";
   }
 
+  /** Whether the guest has a layer over the host's files that takes writes. */
+  get layered(): boolean {
+    return hasCapability("CAP_SYS_ADMIN");
+  }
+
   /** How the host's files are kept from the guest. */
   get protection(): string {
-    return hasCapability("CAP_SYS_ADMIN")
-      ? "read-only in a mount namespace of its own"
-      : "with no more rights than this user";
+    const place = hasCapability("CAP_SYS_ADMIN") ? "a mount namespace" : "a user and a mount namespace";
+    return `read-only in ${place} of its own`;
   }
 
   /** The error for a guest whose time is over. */
@@ -220,7 +250,8 @@ export class Guest implements AsyncDisposable {
   /** What is known when a command's end is not: the guest is gone, and this says how. */
   async lost(): Promise<XdpctlError> {
     await Promise.race([this.machine.ended, new Promise((resolve) => setTimeout(resolve, 1000))]);
-    const death = this.machine.death("while the command ran");
+    const watched = this.options.watchdog === true ? ": its watchdog ends it when its kernel hangs" : "";
+    const death = this.machine.death(`while the command ran${watched}`);
     if (death.code === "XDPCTL_E_VM_PANIC") return death;
     return XdpctlError.from({ ...death.toJSON(), code: "XDPCTL_E_VM_NO_STATUS" });
   }

@@ -44,6 +44,8 @@ export class VirtualMachine implements AsyncDisposable {
     const argv = machineCommand(options);
     this.#child = spawn(launchPath(), ["--parent", String(process.pid), "--", ...argv], {
       stdio: ["ignore", options.log, options.log, "pipe"],
+      // Ctrl-C on a terminal is for the command in the guest, not for the guest.
+      detached: true,
     });
     this.agent = new Agent(this.#child.stdio[PORT_FD] as Duplex);
     this.ended = new Promise((resolve) => {
@@ -106,7 +108,11 @@ export class VirtualMachine implements AsyncDisposable {
   death(when: string): XdpctlError {
     const panic = panicLine(this.#options.console.text());
     if (panic !== undefined) return this.failure("XDPCTL_E_VM_PANIC", `the guest's kernel gave up: ${panic}`);
-    const own = this.#options.readLog().trim().split("\n").filter(Boolean);
+    // What QEMU says of virtiofsd is a consequence of the end, not its cause.
+    const own = this.#options
+      .readLog()
+      .split("\n")
+      .filter((line) => line.trim() !== "" && !/vhost|Failed to set msg fds/.test(line));
     const why = this.#code === 0 || this.#code === null ? "" : ` (QEMU ended with ${this.#code})`;
     const error = this.failure("XDPCTL_E_VM_DIED", `the guest ended ${when}${why}`);
     return own.length === 0

@@ -94,7 +94,7 @@ export function sharedFolder(tag: string, socket: string): Device {
 /** A network of QEMU's own, 10.0.2.0/24, from which the host's network is reached as from a process. */
 export function userNetwork(id: string, mac: string): Device {
   return {
-    qemu: ["-netdev", `user,id=${id}`, "-device", `virtio-net-pci,netdev=${id},mac=${mac}`],
+    qemu: ["-netdev", `user,id=${id}`, "-device", `virtio-net-pci,netdev=${id},mac=${mac},romfile=`],
   };
 }
 
@@ -114,7 +114,7 @@ export function gdbServer(socket: string): Device {
   return { qemu: ["-gdb", `unix:${escaped(socket)},server=on,wait=off`] };
 }
 
-/** Resets nothing: a guest whose kernel no longer feeds it is ended. */
+/** A guest that no longer feeds it is ended. */
 export function watchdog(): Device {
   return { qemu: ["-device", "i6300esb", "-action", "watchdog=poweroff"] };
 }

@@ -18,7 +18,7 @@ export async function once(
   const say = (text: string): void => {
     if (verbose === true) terminal.note(`${text} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
   };
-  await using guest = Guest.start(options);
+  const guest = Guest.start(options);
   const { name, reason } = guest.accelerator;
   say(`Linux ${options.kernel.version} (${options.kernel.source}) under ${name.toUpperCase()}: ${reason}`);
   say(`root: / over virtiofs (${guest.shared}), ${guest.protection}`);
@@ -41,6 +41,7 @@ export async function once(
   } finally {
     clearTimeout(late);
     follow?.();
+    await guest[Symbol.asyncDispose]();
   }
 }
 

@@ -26,7 +26,7 @@ export function registerRun(vm: Command, context: Context): void {
     .option("--mem <size>", "memory: 1G by default", size)
     .option("--cpus <n>", "2 by default", count)
     .option("--kopt <words>", "words for the kernel's command line", several)
-    .option("--module <file>", "a module to load before the command", several)
+    .option("--module <module>", "a module to load before the command: a file, or a name", several)
     .option("--gdb [socket]", "a gdb server at a unix socket")
     .option("--watchdog", "end a guest whose kernel no longer feeds its watchdog")
     .option("--console", "show the guest's console on standard error")
@@ -70,6 +70,11 @@ function file(path: string, option: string): string {
   return absolute;
 }
 
+/** A module is a file, or a name of one that the kernel has. */
+function isPath(module: string): boolean {
+  return module.includes("/") || module.endsWith(".ko");
+}
+
 async function guestOptions(context: Context, spec: string, options: RunOptions): Promise<GuestOptions> {
   const { accelerator, resolveKernel } = await import("../../vm/index.js");
   for (const net of options.net ?? []) if (net !== "user") throw usage(`--net is \`user\`, not ${JSON.stringify(net)}`);
@@ -77,6 +82,7 @@ async function guestOptions(context: Context, spec: string, options: RunOptions)
     if (/[^\x20-\x7e]/.test(word)) throw usage("--kopt: the kernel's command line has printable characters only");
   const log = (text: string): void => context.terminal.note(text);
   const kernel = await resolveKernel(spec, { log, signal: context.signal });
+  const modules = options.module ?? [];
   const gdb = options.gdb === true ? resolve(`xdpctl-gdb-${process.pid}.sock`) : options.gdb;
   return {
     kernel,
@@ -87,8 +93,10 @@ async function guestOptions(context: Context, spec: string, options: RunOptions)
     networks: (options.net ?? []).map(() => ({ kind: "user" }) as const),
     disks: (options.disk ?? []).map((path) => file(path, "--disk")),
     kernelWords: options.kopt ?? [],
-    moduleFiles: (options.module ?? []).map((path) => file(path, "--module")),
+    modules: modules.filter((module) => !isPath(module)),
+    moduleFiles: modules.filter(isPath).map((path) => file(path, "--module")),
     accelerator: accelerator(options.accel),
+    cwd: process.cwd(),
     ...(options.mem === undefined ? {} : { memory: options.mem }),
     ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
     ...(gdb === undefined ? {} : { gdb: resolve(gdb) }),
