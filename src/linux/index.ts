@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 export * from "./address.js";
+export * from "./affinity.js";
 export * from "./capability.js";
 export * from "./counters.js";
 export * from "./epoll.js";
