@@ -19,3 +19,4 @@ export * from "./privilege.js";
 export * from "./process.js";
 export * from "./socket.js";
 export * from "./timerfd.js";
+export * from "./tun.js";

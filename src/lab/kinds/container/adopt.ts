@@ -17,18 +17,24 @@ export function adoptNamespace(state: LabState, node: NodeSpec, pid: number): vo
   const file = `${nodeDir(state.name, node.name)}/net`;
   if (namespaceInode(path) === namespaceInode(file)) return;
   const fd = openSync(path, "r");
-  using now = inNamespaces({ net: fd }, () => {
+  const now = inNamespaces({ net: fd }, () => {
     adoptNetwork(node.forward);
     return new Machine(node.name, { net: fd }, true);
   });
-  {
-    using old = openMachine(state.name, node.name);
-    const links = [...interfaceIndices(state, node.name)];
-    old.route.execute(
-      links.map(([name, index]) => requests.change(index, { netns: fd }, `moving ${name} into the container`)),
+  try {
+    const old = openMachine(state.name, node.name);
+    const moves = [...interfaceIndices(state, node.name)].map(([name, index]) =>
+      requests.change(index, { netns: fd }, `moving ${name} into the container`),
     );
+    try {
+      old.route.execute(moves);
+    } finally {
+      old.close();
+    }
+    configureNode(state, node, undefined, now);
+    while (unmount(file, MNT_DETACH) === 0);
+    state.machines[node.name] = { ...state.machines[node.name], ...now.pin(state.name) };
+  } finally {
+    now.close();
   }
-  configureNode(state, node, undefined, now);
-  while (unmount(file, MNT_DETACH) === 0);
-  state.machines[node.name] = { ...state.machines[node.name], ...now.pin(state.name) };
 }
