@@ -11,7 +11,8 @@ import { ConsoleLog } from "./console.js";
 import type { GuestCommand, GuestCommandOptions, GuestExit } from "./guest-command.js";
 import { initramfs } from "./initramfs.js";
 import type { Kernel } from "./record.js";
-import { machineCommand, VirtualMachine } from "./machine.js";
+import { FIRST_FREE_FD, machineCommand, VirtualMachine } from "./machine.js";
+import { type GuestNetwork, Networks } from "./network.js";
 import {
   board,
   type Device,
@@ -21,14 +22,11 @@ import {
   kernelImage,
   serialConsole,
   sharedFolder,
-  userNetwork,
   watchdog,
 } from "./qemu.js";
 import { AGENT_IN_GUEST, rootSteps } from "./root-steps.js";
 import { RunDir } from "./run-dir.js";
 import { Share } from "./share.js";
-
-export type GuestNetwork = { readonly kind: "user" };
 
 export interface GuestOptions {
   readonly kernel: Kernel;
@@ -87,33 +85,31 @@ function initrdFile(kernel: Kernel, options: GuestOptions, dir: string): string 
   }
 }
 
-/** A MAC address for the nth NIC: locally administered, the same in each guest. */
-function macOf(index: number): string {
-  return `02:78:64:70:00:${(index + 1).toString(16).padStart(2, "0")}`;
-}
-
 interface Plan {
   readonly devices: Device[];
   readonly shares: { tag: string; path: string; writable: boolean; socket: string }[];
   readonly accelerator: Accelerator;
+  readonly networks: Networks;
 }
 
 function plan(options: GuestOptions, dir: string): Plan {
   const accel = options.accelerator ?? accelerator();
+  const cpus = options.cpus ?? 2;
+  const networks = new Networks(options.networks ?? [], cpus, FIRST_FREE_FD, dir === NOWHERE);
   const shares = [{ tag: "root", path: "/", writable: false, socket: join(dir, "root.sock") }];
   for (const [i, path] of (options.writable ?? []).entries())
     shares.push({ tag: `rw${i}`, path, writable: true, socket: join(dir, `rw${i}.sock`) });
   const devices: Device[] = [
-    board({ accelerator: accel, cpus: options.cpus ?? 2, memory: options.memory ?? 1024 }),
+    board({ accelerator: accel, cpus, memory: options.memory ?? 1024 }),
     kernelImage(options.kernel.image, initrdFile(options.kernel, options, dir)),
     serialConsole(join(dir, "console.log")),
     ...shares.map(({ tag, socket }) => sharedFolder(tag, socket)),
-    ...(options.networks ?? []).map((_, i) => userNetwork(`net${i}`, macOf(i))),
+    ...networks.devices,
     ...(options.disks ?? []).map(disk),
     ...(options.gdb === undefined ? [] : [gdbServer(options.gdb)]),
     ...(options.watchdog === true ? [watchdog()] : []),
   ];
-  return { devices, shares, accelerator: accel };
+  return { devices, shares, accelerator: accel, networks };
 }
 
 /** Stands for the directory of a guest that is not started. */
@@ -121,6 +117,9 @@ const NOWHERE = "RUN";
 
 /** A guest that feeds its watchdog for so long no more is ended. */
 const WATCHDOG_SECONDS = 10;
+
+/** So long is a DHCP server waited for. */
+const DHCP_SECONDS = 10;
 
 const QUIET = ["quiet"];
 
@@ -151,9 +150,11 @@ export class Guest implements AsyncDisposable {
     const qemu = findQemu(options.qemu);
     this.#dir = new RunDir();
     this.#shares = [];
+    let made: Networks | undefined;
     this.#log = openSync(this.#dir.file("log"), "a");
     try {
-      const { devices, shares, accelerator } = plan(options, this.#dir.path);
+      const { devices, shares, accelerator, networks } = plan(options, this.#dir.path);
+      made = networks;
       this.accelerator = accelerator;
       this.console = new ConsoleLog(this.#dir.file("console.log"));
       for (const share of shares) this.#shares.push(new Share({ ...share, log: this.#log }));
@@ -163,11 +164,15 @@ export class Guest implements AsyncDisposable {
         kernelWords: [...QUIET, ...(options.kernelWords ?? [])],
         console: this.console,
         log: this.#log,
+        fds: networks.fds,
         readLog: () => readFileSync(this.#dir.file("log"), "utf8"),
       });
     } catch (error) {
       this.#release();
       throw error;
+    } finally {
+      // QEMU has its own copies by now.
+      made?.close();
     }
     if (options.onKmsg !== undefined) this.machine.agent.on("kmsg", options.onKmsg);
   }
@@ -205,21 +210,27 @@ export class Guest implements AsyncDisposable {
     );
     if (options.watchdog === true) await agent.operation("watchdog", String(WATCHDOG_SECONDS));
     await agent.operations((options.moduleFiles ?? []).map((file) => ["module", file, ""]));
-    await Promise.all((options.networks ?? []).map((_, i) => this.#lease(`eth${i}`)));
+    this.leases = await Promise.all((options.networks ?? []).map((_, i) => this.#lease(`eth${i}`)));
     return hello;
   }
 
-  async #lease(name: string): Promise<void> {
+  /** What each NIC got by DHCP, or why it got nothing; a guest without an address runs nevertheless. */
+  leases: readonly string[] = [];
+
+  async #lease(name: string): Promise<string> {
     await this.machine.agent.operation("up", name);
-    const command = this.exec({ argv: [AGENT_IN_GUEST, "dhcp", name, "10"] });
+    const command = this.exec({ argv: [AGENT_IN_GUEST, "dhcp", name, String(DHCP_SECONDS)] });
     let text = "";
-    command.stderr.on("data", (bytes: Buffer) => {
-      text += bytes.toString();
-    });
-    command.stdout.resume();
-    const exit = await command.exit;
-    if (exit.kind !== "status" || exit.status !== 0)
-      throw new XdpctlError("XDPCTL_E_VM_SETUP", text.trim() || `${name} got no address`);
+    for (const stream of [command.stdout, command.stderr]) {
+      stream.on("data", (bytes: Buffer) => {
+        text += bytes.toString();
+      });
+    }
+    await command.exit;
+    return `${name}: ${text
+      .trim()
+      .replace(/^xdpctl-agent: /, "")
+      .replaceAll("\n", ", ")}`;
   }
 
   /** Which virtiofsd serves the root. */

@@ -4,6 +4,7 @@ export { cacheDir } from "./cache.js";
 export type { ConsoleLog } from "./console.js";
 export { Guest, type GuestOptions, guestCommand } from "./guest.js";
 export type { GuestCommand, GuestCommandOptions, GuestExit } from "./guest-command.js";
+export type { GuestNetwork } from "./network.js";
 export { kernelHeaders } from "./headers.js";
 export {
   type AvailableKernel,

@@ -12,6 +12,8 @@ const TAIL_LINES = 12;
 const POLL_MS = 250;
 /** The descriptor of the agent's port in QEMU: what Node passes fourth. */
 const PORT_FD = 3;
+/** What else QEMU inherits comes after it. */
+export const FIRST_FREE_FD = PORT_FD + 1;
 
 export interface MachineOptions {
   readonly qemu: string;
@@ -20,6 +22,8 @@ export interface MachineOptions {
   readonly console: ConsoleLog;
   /** Where QEMU's own messages go: a descriptor. */
   readonly log: number;
+  /** Further descriptors that QEMU inherits, from FIRST_FREE_FD on. */
+  readonly fds?: readonly number[];
   /** Reads what was logged, for errors. */
   readonly readLog: () => string;
 }
@@ -43,7 +47,7 @@ export class VirtualMachine implements AsyncDisposable {
     this.#options = options;
     const argv = machineCommand(options);
     this.#child = spawn(launchPath(), ["--parent", String(process.pid), "--", ...argv], {
-      stdio: ["ignore", options.log, options.log, "pipe"],
+      stdio: ["ignore", options.log, options.log, "pipe", ...(options.fds ?? [])],
       // Ctrl-C on a terminal is for the command in the guest, not for the guest.
       detached: true,
     });

@@ -91,13 +91,6 @@ export function sharedFolder(tag: string, socket: string): Device {
   };
 }
 
-/** A network of QEMU's own, 10.0.2.0/24, from which the host's network is reached as from a process. */
-export function userNetwork(id: string, mac: string): Device {
-  return {
-    qemu: ["-netdev", `user,id=${id}`, "-device", `virtio-net-pci,netdev=${id},mac=${mac},romfile=`],
-  };
-}
-
 /** A raw disk image or block device; /dev/vda, /dev/vdb … in the order given. */
 export function disk(file: string, index: number): Device {
   return {

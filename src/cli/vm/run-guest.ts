@@ -37,6 +37,11 @@ export async function once(
     // A signal before the command began ends all of it.
     if (!hello) return 128 + constants.signals[signal.reason as NodeJS.Signals];
     say(`booted: Linux ${hello.kernel}`);
+    for (const lease of guest.leases) {
+      // Who asked for a network wants to know that there is none, also without -v.
+      if (/no DHCP server|setting the lease/.test(lease)) terminal.note(lease);
+      else say(lease);
+    }
     return await within(follower(guest, command));
   } finally {
     clearTimeout(late);

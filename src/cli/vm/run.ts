@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { XdpctlError } from "../../errors/index.js";
-import type { GuestCommandOptions, GuestOptions } from "../../vm/index.js";
+import type { GuestCommandOptions, GuestNetwork, GuestOptions } from "../../vm/index.js";
 import { exampleText, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { type MatrixRow, table } from "./matrix.js";
@@ -21,7 +21,7 @@ export function registerRun(vm: Command, context: Context): void {
     .option("--clear-dir <dir>", "empty and writable in the guest", several)
     .option("--clear-file <file>", "empty and writable in the guest", several)
     .option("--pass-env <name>", "pass only these variables, and HOME TERM PATH SHELL PWD", several)
-    .option("--net <net>", "a NIC: `user`", several)
+    .option("--net <net>", "a NIC with DHCP: `user`, `bridge:BRIDGE`, or `lab:[LAB/]BRIDGE`", several)
     .option("--disk <file>", "a disk: /dev/vda, /dev/vdb …", several)
     .option("--mem <size>", "memory: 1G by default", size)
     .option("--cpus <n>", "2 by default", count)
@@ -75,9 +75,23 @@ function isPath(module: string): boolean {
   return module.includes("/") || module.endsWith(".ko");
 }
 
+function network(text: string): GuestNetwork {
+  if (text === "user") return { kind: "user" };
+  const [kind, name = ""] = text.split(/:(.*)/s);
+  if (kind === "bridge" && name !== "") return { kind, bridge: name };
+  if (kind === "lab" && name !== "") {
+    const [lab, bridge] = name.includes("/") ? name.split(/\/(.*)/s) : [process.env.XDPCTL_LAB ?? "xdp", name];
+    const namespace = `/run/xdpctl/labs/${lab}/nodes/switch/net`;
+    if (!existsSync(namespace)) {
+      throw new XdpctlError("XDPCTL_E_NO_LAB", `--net ${text}: there is no lab ${lab} with bridges`);
+    }
+    return { kind: "bridge", bridge: bridge ?? "", namespace };
+  }
+  throw usage(`--net is \`user\`, \`bridge:BRIDGE\` or \`lab:[LAB/]BRIDGE\`, not ${JSON.stringify(text)}`);
+}
+
 async function guestOptions(context: Context, spec: string, options: RunOptions): Promise<GuestOptions> {
   const { accelerator, resolveKernel } = await import("../../vm/index.js");
-  for (const net of options.net ?? []) if (net !== "user") throw usage(`--net is \`user\`, not ${JSON.stringify(net)}`);
   for (const word of options.kopt ?? [])
     if (/[^\x20-\x7e]/.test(word)) throw usage("--kopt: the kernel's command line has printable characters only");
   const log = (text: string): void => context.terminal.note(text);
@@ -90,7 +104,7 @@ async function guestOptions(context: Context, spec: string, options: RunOptions)
     writable: (options.rw ?? []).map((path) => folder(path, "--rw")),
     clearDirs: (options.clearDir ?? []).map((path) => folder(path, "--clear-dir")),
     clearFiles: (options.clearFile ?? []).map((path) => file(path, "--clear-file")),
-    networks: (options.net ?? []).map(() => ({ kind: "user" }) as const),
+    networks: (options.net ?? []).map(network),
     disks: (options.disk ?? []).map((path) => file(path, "--disk")),
     kernelWords: options.kopt ?? [],
     modules: modules.filter((module) => !isPath(module)),
