@@ -6,6 +6,7 @@
  *   --read-only     in a mount namespace of its own in which every file system is read-only: whatever the program does,
  *                   or is made to do by a guest, it can't write to a file
  *   --writable DIR  but for this directory (only with --read-only)
+ *   --unmount DIR   without what is mounted there (only with --read-only): else it would be kept alive, and seen
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -40,10 +41,15 @@ static void set_read_only(const char *path, bool on, int flags)
 		fail(path);
 }
 
-static void make_read_only(const char *writable)
+#define MOST_UNMOUNTS 256
+
+static void make_read_only(const char *writable, const char **unmounts, int count)
 {
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		fail("making a mount namespace");
+	for (int i = 0; i < count; i++)
+		while (!umount2(unmounts[i], MNT_DETACH | UMOUNT_NOFOLLOW))
+			;
 	if (writable && mount(writable, writable, NULL, MS_BIND | MS_REC, NULL))
 		fail(writable);
 	set_read_only("/", true, AT_RECURSIVE);
@@ -53,9 +59,9 @@ static void make_read_only(const char *writable)
 
 int main(int argc, char **argv)
 {
-	const char *writable = NULL;
+	const char *writable = NULL, *unmounts[MOST_UNMOUNTS];
 	bool read_only = false;
-	int i;
+	int i, count = 0;
 
 	for (i = 1; i < argc && strcmp(argv[i], "--"); i++) {
 		if (!strcmp(argv[i], "--parent") && i + 1 < argc) {
@@ -70,17 +76,19 @@ int main(int argc, char **argv)
 			read_only = true;
 		else if (!strcmp(argv[i], "--writable") && i + 1 < argc)
 			writable = argv[++i];
+		else if (!strcmp(argv[i], "--unmount") && i + 1 < argc && count < MOST_UNMOUNTS)
+			unmounts[count++] = argv[++i];
 		else {
 			fprintf(stderr, "xdpctl-launch: unknown option %s\n", argv[i]);
 			return 125;
 		}
 	}
 	if (i + 1 >= argc) {
-		fprintf(stderr, "usage: xdpctl-launch [--parent PID] [--read-only [--writable DIR]] -- COMMAND\n");
+		fprintf(stderr, "usage: xdpctl-launch [--parent PID] [--read-only [--writable DIR] [--unmount DIR]…] -- COMMAND\n");
 		return 125;
 	}
 	if (read_only)
-		make_read_only(writable);
+		make_read_only(writable, unmounts, count);
 	execvp(argv[i + 1], argv + i + 1);
 	fprintf(stderr, "xdpctl-launch: %s: %m\n", argv[i + 1]);
 	return errno == ENOENT ? 127 : 126;

@@ -49,24 +49,17 @@ export interface DeployOptions {
 }
 
 /**
- * Brings a lab up, or an existing one to what the spec says: machines, links, addresses and routes that are right already
- * are left alone. Synchronous; everything is usable when it returns.
- *
- * What fails is taken back. What a crash leaves is marked, and removed by the next deploy of that name or by `gc`.
- * Errors: XDPCTL_E_PERMISSION, XDPCTL_E_LAB_CONFLICT, XDPCTL_E_LAB_DEPLOY, XDPCTL_E_BAD_NAME.
+ * Makes a lab, or takes an existing one to what the spec says; what lives in its machines may still be on its way. `isNew`:
+ * there was none. What fails is taken back.
  */
-export function deploy(spec: LabSpec, options: DeployOptions = {}): Lab {
+export function makeLab(spec: LabSpec, options: DeployOptions): { lab: Lab; isNew: boolean } {
   const name = options.name ?? spec.name;
   checkLabName(name);
   needCapabilities("making a lab", "CAP_SYS_ADMIN", "CAP_NET_ADMIN");
   const wanted = { ...spec, name };
-  let isNew = false;
-  const lab = withLabLock(() => {
+  return withLabLock(() => {
     const prior = priorState(name, options);
-    if (prior === undefined) {
-      isNew = true;
-      return new Lab(deployNew(wanted, options));
-    }
+    if (prior === undefined) return { lab: new Lab(deployNew(wanted, options)), isNew: true };
     const before = prior.spec;
     try {
       if (options.tied === true) tie(prior);
@@ -75,15 +68,8 @@ export function deploy(spec: LabSpec, options: DeployOptions = {}): Lab {
       undo(prior, before);
       throw failure(name, error, "it is as it was before");
     }
-    return new Lab(prior);
+    return { lab: new Lab(prior), isNew: false };
   });
-  try {
-    for (const [kind, nodes] of byKind(lab.spec.nodes)) kind.awaitReady?.(lab.state, nodes);
-  } catch (error) {
-    if (isNew) lab.destroy();
-    throw error;
-  }
-  return lab;
 }
 
 export function checkLabName(name: string): void {
@@ -181,8 +167,13 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
   const before = new Map(state.spec.nodes.map((node) => [node.name, node]));
   const kinds = byKind(spec.nodes);
   for (const [kind, nodes] of kinds) kind.check?.(spec, nodes);
-  const wanted: MachinePlan[] = spec.nodes.map((node) => ({ ...node, namespaces: kindOf(node).namespaces }));
-  if (spec.bridges.length > 0) wanted.unshift({ name: SWITCH, forward: false, namespaces: ["net"] });
+  const wanted: MachinePlan[] = spec.nodes.map((node) => ({
+    ...node,
+    namespaces: kindOf(node).namespaces,
+    silent: kindOf(node).silent === true,
+  }));
+  // A switch speaks no IP of its own.
+  if (spec.bridges.length > 0) wanted.unshift({ name: SWITCH, forward: false, namespaces: ["net"], silent: true });
   checkNames(
     state,
     wanted.map((plan) => plan.name),
@@ -217,7 +208,8 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
     for (const node of spec.nodes) {
       const machine = machines.get(node.name) as Machine;
       kindOf(node).configure(state, node, before.get(node.name), machine);
-      configureMptcp(node, before.get(node.name), interfaceIndices(state, node.name), machine);
+      if (kindOf(node).silent !== true)
+        configureMptcp(node, before.get(node.name), interfaceIndices(state, node.name), machine);
     }
     for (const node of gone) {
       forget(state, node);

@@ -17,4 +17,5 @@ export * from "./namespace.js";
 export * from "./privilege.js";
 export * from "./process.js";
 export * from "./socket.js";
+export * from "./tap.js";
 export * from "./timerfd.js";

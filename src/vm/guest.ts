@@ -1,122 +1,24 @@
 // SPDX-License-Identifier: MIT
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { XdpctlError } from "../errors/index.js";
-import { type Accelerator, accelerator } from "./accel.js";
-import type { GuestHello } from "./agent.js";
 import { hasCapability } from "../linux/index.js";
-import { cacheDir } from "./cache.js";
+import type { Accelerator } from "./accel.js";
+import type { GuestHello } from "./agent.js";
 import { ConsoleLog } from "./console.js";
 import type { GuestCommand, GuestCommandOptions, GuestExit } from "./guest-command.js";
-import { initramfs } from "./initramfs.js";
-import type { Kernel } from "./record.js";
-import { machineCommand, VirtualMachine } from "./machine.js";
-import {
-  board,
-  type Device,
-  disk,
-  findQemu,
-  gdbServer,
-  kernelImage,
-  serialConsole,
-  sharedFolder,
-  userNetwork,
-  watchdog,
-} from "./qemu.js";
+import { type GuestOptions, plan, QUIET } from "./guest-plan.js";
+import { VirtualMachine } from "./machine.js";
+import { findQemu } from "./qemu.js";
 import { AGENT_IN_GUEST, rootSteps } from "./root-steps.js";
 import { RunDir } from "./run-dir.js";
 import { Share } from "./share.js";
 
-export type GuestNetwork = { readonly kind: "user" };
-
-export interface GuestOptions {
-  readonly kernel: Kernel;
-  readonly overlays?: readonly string[];
-  /** Folders that are really written to. */
-  readonly writable?: readonly string[];
-  readonly clearDirs?: readonly string[];
-  readonly clearFiles?: readonly string[];
-  readonly networks?: readonly GuestNetwork[];
-  readonly disks?: readonly string[];
-  /** MiB; 1024 by default. */
-  readonly memory?: number;
-  /** 2 by default. */
-  readonly cpus?: number;
-  readonly kernelWords?: readonly string[];
-  /** Modules of the kernel that are loaded at once, by name. */
-  readonly modules?: readonly string[];
-  /** Module files that are loaded when the root is there. */
-  readonly moduleFiles?: readonly string[];
-  /** Path of a unix socket for gdb. */
-  readonly gdb?: string;
-  readonly watchdog?: boolean;
-  readonly accelerator?: Accelerator;
-  readonly qemu?: string;
-  /** Milliseconds without a sign of life until a boot is given up; 30,000 by default. */
-  readonly silenceMs?: number;
-  /** Records of the guest's kernel log. */
-  readonly onKmsg?: (record: string) => void;
-}
-
-/** The first file system of guests, made once for each kernel and agent. */
-function initrdFile(kernel: Kernel, options: GuestOptions): string {
-  const { key, build } = initramfs(kernel, {
-    network: (options.networks?.length ?? 0) > 0,
-    modules: options.modules ?? [],
-  });
-  const folder = join(cacheDir(), "initramfs");
-  const path = join(folder, `${key}.cpio`);
-  if (!existsSync(path)) {
-    mkdirSync(folder, { recursive: true });
-    const fresh = `${path}.${process.pid}`;
-    writeFileSync(fresh, build());
-    renameSync(fresh, path);
-  }
-  return path;
-}
-
-/** A MAC address for the nth NIC: locally administered, the same in each guest. */
-function macOf(index: number): string {
-  return `02:78:64:70:00:${(index + 1).toString(16).padStart(2, "0")}`;
-}
-
-interface Plan {
-  readonly devices: Device[];
-  readonly shares: { tag: string; path: string; writable: boolean; socket: string }[];
-  readonly accelerator: Accelerator;
-}
-
-function plan(options: GuestOptions, dir: string): Plan {
-  const accel = options.accelerator ?? accelerator();
-  const shares = [{ tag: "root", path: "/", writable: false, socket: join(dir, "root.sock") }];
-  for (const [i, path] of (options.writable ?? []).entries())
-    shares.push({ tag: `rw${i}`, path, writable: true, socket: join(dir, `rw${i}.sock`) });
-  const devices: Device[] = [
-    board({ accelerator: accel, cpus: options.cpus ?? 2, memory: options.memory ?? 1024 }),
-    kernelImage(options.kernel.image, initrdFile(options.kernel, options)),
-    serialConsole(join(dir, "console.log")),
-    ...shares.map(({ tag, socket }) => sharedFolder(tag, socket)),
-    ...(options.networks ?? []).map((_, i) => userNetwork(`net${i}`, macOf(i))),
-    ...(options.disks ?? []).map(disk),
-    ...(options.gdb === undefined ? [] : [gdbServer(options.gdb)]),
-    ...(options.watchdog === true ? [watchdog()] : []),
-  ];
-  return { devices, shares, accelerator: accel };
-}
-
-const QUIET = ["quiet"];
-
-/** The command line of QEMU for a guest, without starting anything. */
-export function guestCommand(options: GuestOptions): string[] {
-  const { devices } = plan(options, "RUN");
-  const kernelWords = [...QUIET, ...(options.kernelWords ?? [])];
-  return machineCommand({ qemu: findQemu(options.qemu), devices, kernelWords });
-}
-
 /** A guest that runs a kernel on top of this machine's files. */
 export class Guest implements AsyncDisposable {
-  readonly #dir: RunDir;
+  /** Where it is not given. */
+  readonly #own: RunDir | undefined;
   readonly #shares: Share[];
   readonly #log: number;
   readonly machine: VirtualMachine;
@@ -127,21 +29,23 @@ export class Guest implements AsyncDisposable {
   private constructor(options: GuestOptions) {
     this.options = options;
     const qemu = findQemu(options.qemu);
-    this.#dir = new RunDir();
+    this.#own = options.dir === undefined ? new RunDir() : undefined;
+    const dir = options.dir ?? (this.#own as RunDir).path;
     this.#shares = [];
-    this.#log = openSync(this.#dir.file("log"), "a");
+    this.#log = openSync(join(dir, "qemu.log"), "a");
     try {
-      const { devices, shares, accelerator } = plan(options, this.#dir.path);
+      const { devices, shares, accelerator } = plan(options, dir);
       this.accelerator = accelerator;
-      this.console = new ConsoleLog(this.#dir.file("console.log"));
-      for (const share of shares) this.#shares.push(new Share({ ...share, log: this.#log }));
+      this.console = new ConsoleLog(join(dir, "console.log"));
+      const { unmounted = [] } = options;
+      for (const share of shares) this.#shares.push(new Share({ ...share, log: this.#log, unmounted }));
       this.machine = new VirtualMachine({
         qemu,
         devices,
         kernelWords: [...QUIET, ...(options.kernelWords ?? [])],
         console: this.console,
         log: this.#log,
-        readLog: () => readFileSync(this.#dir.file("log"), "utf8"),
+        readLog: () => readFileSync(join(dir, "qemu.log"), "utf8"),
       });
     } catch (error) {
       this.#release();
@@ -174,12 +78,14 @@ export class Guest implements AsyncDisposable {
         clearFiles: options.clearFiles ?? [],
         modules: options.kernel.modules,
         version: hello.kernel,
-        hostName: hostname(),
+        hostName: options.hostName ?? hostname(),
         ...(user ? { resolv: "nameserver 10.0.2.3\n" } : {}),
       }),
     );
     await agent.operations((options.moduleFiles ?? []).map((file) => ["module", file, ""]));
-    await Promise.all((options.networks ?? []).map((_, i) => this.#lease(`eth${i}`)));
+    await Promise.all(
+      (options.networks ?? []).map(({ kind }, i) => (kind === "user" ? this.#lease(`eth${i}`) : undefined)),
+    );
     return hello;
   }
 
@@ -238,7 +144,7 @@ export class Guest implements AsyncDisposable {
     this.#released = true;
     for (const share of this.#shares) share.close();
     closeSync(this.#log);
-    this.#dir[Symbol.dispose]();
+    this.#own?.[Symbol.dispose]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -98,6 +98,37 @@ export function userNetwork(id: string, mac: string): Device {
   };
 }
 
+export interface TapOptions {
+  readonly id: string;
+  readonly mac: string;
+  /** A persistent multi-queue tap in the network namespace that QEMU runs in. */
+  readonly tap: string;
+  readonly cpus: number;
+}
+
+/**
+ * A NIC at a tap of the host. XDP wants two queues for each processor: those of the stack, and those into which programs
+ * send. Without receive offloads its packets are never larger than those on the wire.
+ */
+export function tapNetwork({ id, mac, tap, cpus }: TapOptions): Device {
+  const queues = 2 * cpus;
+  const netdev = `tap,id=${id},ifname=${escaped(tap)},script=no,downscript=no,queues=${queues}`;
+  const plain = ["guest_csum", "guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo"].map((name) => `${name}=off`);
+  const device = ["virtio-net-pci", `netdev=${id}`, `mac=${mac}`, "mq=on", `vectors=${2 * queues + 2}`, ...plain];
+  return { qemu: ["-netdev", netdev, "-device", device.join(",")] };
+}
+
+/** QEMU's monitor for people, and QMP for programs, at unix sockets. */
+export function monitors(socket: string, qmp: string): Device {
+  return {
+    qemu: [
+      ...["-chardev", `socket,id=monitor,path=${escaped(socket)},server=on,wait=off`],
+      ...["-mon", "chardev=monitor,mode=readline"],
+      ...["-qmp", `unix:${escaped(qmp)},server=on,wait=off`],
+    ],
+  };
+}
+
 /** A raw disk image or block device; /dev/vda, /dev/vdb … in the order given. */
 export function disk(file: string, index: number): Device {
   return {

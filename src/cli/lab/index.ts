@@ -10,6 +10,7 @@ import { registerImpair } from "./impair.js";
 import { registerInspect, registerList } from "./inspect.js";
 import { registerLink } from "./link.js";
 import { registerRun } from "./run.js";
+import { registerSupervise } from "./supervise.js";
 import { registerTest } from "./test.js";
 import { registerTmux } from "./tmux.js";
 
@@ -18,19 +19,20 @@ export function registerLab(program: Command, context: Context): void {
   const { terminal } = context;
   const lab = group(program, "lab", "labs: machines, bridges and links from one file");
   lab.enablePositionalOptions();
-  registerDeploy(lab, terminal);
+  registerDeploy(lab, context);
   registerDestroy(lab, terminal);
   registerInspect(lab, terminal);
   registerList(lab, terminal);
   registerExec(lab);
   registerShell(lab);
-  registerRun(lab, terminal);
+  registerRun(lab, context);
   registerCapture(lab, context);
   registerEvents(lab, context);
   registerLink(lab, context);
   registerTest(lab, context);
-  registerTmux(lab, terminal);
+  registerTmux(lab, context);
   registerImpair(lab, terminal);
   registerGc(lab, terminal);
+  registerSupervise(lab);
   registerValidate(lab, terminal);
 }
