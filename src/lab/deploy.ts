@@ -1,18 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { randomBytes } from "node:crypto";
-import { existsSync, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, unlinkSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { type ErrorCode, XdpctlError } from "../errors/index.js";
-import {
-  errno,
-  MNT_DETACH,
-  MS_NODEV,
-  MS_NOEXEC,
-  MS_NOSUID,
-  MS_PRIVATE,
-  mount,
-  needCapabilities,
-  unmount,
-} from "../linux/index.js";
+import { errno, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, mount, needCapabilities } from "../linux/index.js";
 import { shown } from "./shown.js";
 import { writeHosts, writeLauncher } from "./files.js";
 import { impairLinks } from "./impair.js";
@@ -22,9 +12,10 @@ import { withLabLock } from "./lock.js";
 import { createMachines, type Machine, type MachinePlan, openMachine } from "./machine.js";
 import { configureMptcp } from "./multipath.js";
 import { interfaceIndices, wireBridges, wireLinks } from "./network.js";
-import { labDir, NETNS_DIR, NETNS_MARK, netnsLink, netnsName, nodeDir, SWITCH } from "./paths.js";
+import { labDir, SWITCH } from "./paths.js";
 import { endProcesses, machineProcesses } from "./processes.js";
 import { removeLab } from "./remove.js";
+import { checkNames, forgetMachine, nameMachine } from "./names.js";
 import { LAB_SCHEMA } from "./schema.js";
 import type { LabSpec } from "./spec.js";
 import { bootId, isAlive, type LabState, machineLives, processMark, readState, writeState } from "./state.js";
@@ -48,11 +39,17 @@ export interface DeployOptions {
   onProgress?: (progress: DeployProgress) => void;
 }
 
+export interface Made {
+  readonly lab: Lab;
+  /** There was none before. */
+  readonly isNew: boolean;
+}
+
 /**
- * Makes a lab, or takes an existing one to what the spec says; what lives in its machines may still be on its way. `isNew`:
- * there was none. What fails is taken back.
+ * Makes a lab, or takes an existing one to what the spec says; what lives in its machines may still be on its way. What
+ * fails is taken back.
  */
-export function makeLab(spec: LabSpec, options: DeployOptions): { lab: Lab; isNew: boolean } {
+export function makeLab(spec: LabSpec, options: DeployOptions): Made {
   const name = options.name ?? spec.name;
   checkLabName(name);
   needCapabilities("making a lab", "CAP_SYS_ADMIN", "CAP_NET_ADMIN");
@@ -106,6 +103,12 @@ function priorState(name: string, options: DeployOptions): LabState | undefined 
     if (options.tied === true && !self && isAlive(state.tied)) {
       throw new XdpctlError("XDPCTL_E_LAB_CONFLICT", `the lab ${name} is run by process ${state.tied?.pid}`);
     }
+    if (state.phase !== "ready" && state.busy?.pid !== process.pid && isAlive(state.busy)) {
+      throw new XdpctlError(
+        "XDPCTL_E_LAB_CONFLICT",
+        `process ${state.busy?.pid} is making or removing the lab ${name}`,
+      );
+    }
     if (state.phase === "ready" && (state.tied === undefined || isAlive(state.tied))) return state;
   }
   removeLab(name, state ?? undefined);
@@ -153,11 +156,20 @@ function deployNew(spec: LabSpec, options: DeployOptions): LabState {
 function undo(state: LabState, before: LabSpec): void {
   try {
     converge(state, before, {});
+    settle(state);
   } catch {
-    state.phase = "broken";
-    delete state.busy;
-    writeState(state);
+    settle(state, "broken");
   }
+  writeState(state);
+}
+
+/** Whether its machines take a while, in which somebody else may want something of the lab. */
+export const waits = (spec: LabSpec): boolean => spec.nodes.some((node) => kindOf(node).isReady !== undefined);
+
+/** Nobody works on it any more. */
+export function settle(state: LabState, phase: "ready" | "broken" = "ready"): void {
+  state.phase = phase;
+  delete state.busy;
 }
 
 /** Takes a lab from what `state` says to what `spec` says, and keeps `state` true at every step. */
@@ -192,7 +204,7 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
       return turned || !machineLives(state, node);
     });
     end(state, lost);
-    for (const node of lost) forget(state, node);
+    for (const node of lost) forgetMachine(state, node);
     for (const node of Object.keys(state.machines)) machines.set(node, openMachine(name, node));
     const missing = wanted.filter((plan) => !machines.has(plan.name));
     createMachines(name, missing, (machine) => {
@@ -212,7 +224,7 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
         configureMptcp(node, before.get(node.name), interfaceIndices(state, node.name), machine);
     }
     for (const node of gone) {
-      forget(state, node);
+      forgetMachine(state, node);
       // The machine behind the bridges is nobody's.
       if (node !== SWITCH) progress({ step: "removed", node });
     }
@@ -226,8 +238,7 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
     if (state.started !== undefined) writeState(state);
     for (const [kind, nodes] of kinds) for (const node of kind.start?.(state, spec, nodes) ?? []) kept.delete(node);
     state.spec = spec;
-    state.phase = "ready";
-    delete state.busy;
+    if (!waits(spec)) settle(state);
     writeState(state);
     for (const node of spec.nodes) {
       const addresses = node.interfaces.flatMap((one) => one.addresses);
@@ -249,41 +260,4 @@ function end(state: LabState, nodes: readonly string[]): void {
   if (nodes.length === 0) return;
   for (const kind of state.started ?? []) kindOf({ kind }).stop?.(state, nodes);
   endProcesses(machineProcesses(state).filter((one) => nodes.includes(one.node)));
-}
-
-/** A name in /run/netns that leads elsewhere is someone else's, and stays. */
-function checkNames(state: LabState, nodes: readonly string[]): void {
-  for (const node of nodes) {
-    const path = netnsLink(state.name, node);
-    const found = lstatSync(path, { throwIfNoEntry: false });
-    if (found === undefined) continue;
-    if (found.isSymbolicLink() && readlinkSync(path) === `${nodeDir(state.name, node)}/net`) continue;
-    throw new XdpctlError(
-      "XDPCTL_E_LAB_CONFLICT",
-      `there is a namespace ${netnsName(state.name, node)} already, and it is not of the lab ${state.name}`,
-    );
-  }
-}
-
-/** Gives a machine its name in /run/netns: a link, so that nothing but the lab's directory holds the namespace. */
-function nameMachine(state: LabState, node: string): void {
-  const path = netnsLink(state.name, node);
-  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return;
-  if (!existsSync(NETNS_DIR)) {
-    mkdirSync(NETNS_DIR, { recursive: true });
-    mkdirSync(NETNS_MARK, { recursive: true });
-  }
-  symlinkSync(`${nodeDir(state.name, node)}/net`, path);
-}
-
-/** Removes what is left of one machine. */
-function forget(state: LabState, node: string): void {
-  const dir = nodeDir(state.name, node);
-  for (const kind of ["net", "mnt", "uts", "bpf"]) while (unmount(`${dir}/${kind}`, MNT_DETACH) === 0);
-  rmSync(dir, { recursive: true, force: true });
-  const path = netnsLink(state.name, node);
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() && readlinkSync(path) === `${dir}/net`) {
-    unlinkSync(path);
-  }
-  delete state.machines[node];
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 import { setTimeout as pause } from "node:timers/promises";
 import { XdpctlError } from "../errors/index.js";
-import { type DeployOptions, makeLab } from "./deploy.js";
+import { type DeployOptions, type Made, makeLab, settle, waits } from "./deploy.js";
 import { byKind, kindOf } from "./kinds/index.js";
 import { locatedVm } from "./kinds/vm/start.js";
 import type { Lab } from "./lab.js";
+import { withLabLock } from "./lock.js";
 import type { LabSpec } from "./spec.js";
+import { type LabState, readState, writeState } from "./state.js";
 
 const LOOK_MS = 10;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
@@ -18,15 +20,15 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4));
  * Errors: XDPCTL_E_PERMISSION, XDPCTL_E_LAB_CONFLICT, XDPCTL_E_LAB_DEPLOY, XDPCTL_E_BAD_NAME.
  */
 export function deploy(spec: LabSpec, options: DeployOptions = {}): Lab {
-  const { lab, isNew } = makeLab(spec, options);
+  const made = makeLab(spec, options);
   try {
-    awaitKinds(lab);
-    while (!isReady(lab)) Atomics.wait(sleeper, 0, 0, LOOK_MS);
+    awaitKinds(made.lab);
+    while (!isReady(made.lab)) Atomics.wait(sleeper, 0, 0, LOOK_MS);
+    return done(made.lab);
   } catch (error) {
-    if (isNew) lab.destroy();
+    takeBack(made);
     throw error;
   }
-  return lab;
 }
 
 export interface BringUpOptions extends DeployOptions {
@@ -38,23 +40,46 @@ export interface BringUpOptions extends DeployOptions {
 
 /** The same, for who can wait and be interrupted meanwhile. Kernels that are not cached are fetched first. */
 export async function bringUp(spec: LabSpec, options: BringUpOptions = {}): Promise<Lab> {
-  const waits = spec.nodes.some((node) => kindOf(node).isReady !== undefined);
-  if (!waits) return deploy(spec, options);
+  if (!waits(spec)) return deploy(spec, options);
   const signal = options.signal?.();
   await fetchKernels(spec, { signal, log: options.log });
-  const { lab, isNew } = makeLab(spec, options);
+  const made = makeLab(spec, options);
   try {
-    awaitKinds(lab);
-    while (!isReady(lab)) {
+    awaitKinds(made.lab);
+    while (!isReady(made.lab)) {
       if (signal?.aborted === true) throw new XdpctlError("XDPCTL_E_INTERRUPTED", "interrupted");
       await pause(LOOK_MS);
     }
+    return done(made.lab);
   } catch (error) {
-    if (isNew) lab.destroy();
+    takeBack(made);
     throw error;
   }
+}
+
+/** Its machines are ready: it is anybody's. */
+function done(lab: Lab): Lab {
+  if (waits(lab.spec)) rewrite(lab);
   return lab;
 }
+
+/** A lab that was not there goes; another stays as it is, with a machine that is down. */
+function takeBack({ lab, isNew }: Made): void {
+  if (readState(lab.name)?.id !== lab.state.id) throw removed(lab);
+  if (isNew) lab.destroy();
+  else rewrite(lab);
+}
+
+function rewrite(lab: Lab): void {
+  withLabLock(() => {
+    if (readState(lab.name)?.id !== lab.state.id) throw removed(lab);
+    settle(lab.state as LabState);
+    writeState(lab.state as LabState);
+  });
+}
+
+const removed = ({ name }: Lab): XdpctlError =>
+  new XdpctlError("XDPCTL_E_NO_LAB", `the lab ${name} was removed while it was being made`);
 
 interface Work {
   readonly signal: AbortSignal | undefined;

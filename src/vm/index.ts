@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 export { accelerator } from "./accel.js";
 export { cacheDir } from "./cache.js";
-export { Agent } from "./agent.js";
+export { Agent, type GuestHello } from "./agent.js";
 export type { ConsoleLog } from "./console.js";
 export { Guest } from "./guest.js";
 export { type GuestNetwork, type GuestOptions, guestCommand } from "./guest-plan.js";

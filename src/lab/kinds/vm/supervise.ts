@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
-import { appendFileSync, closeSync, existsSync, openSync, readFileSync, watch, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import { appendFileSync, closeSync, existsSync, openSync, readFileSync, rmSync, watch, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { XdpctlError } from "../../../errors/index.js";
 import { decodeRecord } from "../../../linux/index.js";
-import { Guest, Relay, resolveKernel } from "../../../vm/index.js";
+import { Guest, type GuestHello, Relay, resolveKernel } from "../../../vm/index.js";
 import { configureGuest, writeGuestHosts } from "./configure.js";
 import { type GuestPlan, type GuestRecord, guestFiles, writeJson } from "./files.js";
 import { MASQUERADE_MODULES } from "./setup.js";
 import { isModuleFile } from "./start.js";
 
 const LOOK_MS = 500;
+const BOOTS = 3;
 
 /**
  * Runs one guest of a lab, to its end: that of the guest, of the lab, or SIGTERM. Whatever happens is told in the guest's
@@ -35,9 +36,10 @@ export async function superviseGuest(planPath: string): Promise<void> {
   const dmesg = openSync(files.dmesg, "a");
   try {
     tell({});
-    await using guest = await start(plan, tell, dmesg, stop.signal);
-    const hello = await Promise.race([guest.ready(), stopped]);
-    if (hello === "stopped") return;
+    const booted = await boot(plan, tell, dmesg, stop.signal, stopped);
+    if (booted === "stopped") return;
+    const { hello } = booted;
+    await using guest = booted.guest;
     tell({ kernel: hello.kernel });
     const configured = await Promise.race([configureGuest(guest, plan), stopped]);
     if (configured === "stopped") return;
@@ -53,6 +55,35 @@ export async function superviseGuest(planPath: string): Promise<void> {
   } finally {
     clearInterval(look);
     closeSync(dmesg);
+  }
+}
+
+/**
+ * Starts the guest and waits for it. An emulated processor now and then runs code that another one is just patching, and
+ * the kernel, which patches itself at boot, gives up: then it is started again.
+ */
+async function boot(
+  plan: GuestPlan,
+  tell: (news: Partial<GuestRecord>) => void,
+  dmesg: number,
+  signal: AbortSignal,
+  stopped: Promise<"stopped">,
+): Promise<"stopped" | { guest: Guest; hello: GuestHello }> {
+  for (let attempt = 1; ; attempt++) {
+    const guest = await start(plan, tell, dmesg, signal);
+    try {
+      const hello = await Promise.race([guest.ready(), stopped]);
+      if (hello !== "stopped") return { guest, hello };
+      await guest[Symbol.asyncDispose]();
+      return hello;
+    } catch (error) {
+      await guest[Symbol.asyncDispose]();
+      const again = guest.accelerator.name === "tcg" && plan.vm.cpus > 1 && attempt < BOOTS;
+      if (!again || !XdpctlError.is(error, "XDPCTL_E_VM_PANIC")) throw error;
+      const { log, dir } = guestFiles(plan.lab, plan.node.name);
+      appendFileSync(log, `boot ${attempt}: ${[error.message, ...error.lines].join("\n")}\n`);
+      rmSync(join(dir, "root.sock"), { force: true });
+    }
   }
 }
 
