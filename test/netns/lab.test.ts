@@ -527,6 +527,7 @@ process.kill(process.pid, "SIGKILL");`;
       stdin: { contents: script, resolveDir: process.cwd(), loader: "ts" },
       bundle: true,
       platform: "node",
+      target: "node20",
       format: "esm",
       write: false,
       packages: "external",
