@@ -26,7 +26,7 @@ const TICK = 10;
 const [name = "", file = "", ringSize = "4194304"] = process.argv.slice(2);
 
 const loop = new Loop();
-const controller = await Controller.start({ kind: "run", loop });
+const controller = await Controller.start({ kind: "run", loop, cpus: [0, 1] });
 const { attachments } = await controller.request("load", {
   program: "guard",
   interfaces: [name],

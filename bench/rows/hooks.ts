@@ -66,7 +66,7 @@ async function compare(quick: boolean): Promise<Row[]> {
         note: legsNote(rates),
       },
       {
-        what: "the same, paced: packet → entry in the map, each 300 µs a new source",
+        what: "the same, paced: packet → entry in the map, each 300 µs a new source (ours: --cpus 0,1)",
         xdpctl: `p50 ${p50.toFixed(0)} µs, p99 ${median(late.ours).toFixed(0)}`,
         beside: `p50 ${cP50.toFixed(0)} µs, p99 ${median(late.theirs).toFixed(0)} (C libbpf)`,
         ratio: (cP50 / p50).toFixed(2),

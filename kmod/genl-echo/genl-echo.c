@@ -110,7 +110,7 @@ static int echo_tell(const char *text)
 	if (!header ||
 	    nla_put_string(skb, ECHO_A_MSG, text) ||
 	    nla_put_u32(skb, ECHO_A_SEQ, seq) ||
-	    nla_put_u64_64bit(skb, ECHO_A_TIME, ktime_get_real_ns(),
+	    nla_put_u64_64bit(skb, ECHO_A_TIME, ktime_get_ns(),
 			      ECHO_A_PAD)) {
 		nlmsg_free(skb);
 		return -EMSGSIZE;

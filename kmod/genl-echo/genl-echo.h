@@ -31,7 +31,7 @@ enum echo_commands {
  * @ECHO_A_UNSPEC: unused
  * @ECHO_A_MSG: text, ends with NUL (string)
  * @ECHO_A_SEQ: number of the event, from 1 since the module was loaded (u32)
- * @ECHO_A_TIME: when it happened, nanoseconds since 1970 (u64)
+ * @ECHO_A_TIME: when it happened, nanoseconds of CLOCK_MONOTONIC (u64)
  * @ECHO_A_PAD: aligns what follows
  * @__ECHO_A_MAX: number of attributes
  */

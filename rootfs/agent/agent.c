@@ -143,7 +143,7 @@ static _Noreturn void serve(int port, int signals, int kmsg)
 		fds[1] = (struct pollfd){ .fd = signals, .events = POLLIN };
 		fds[2] = (struct pollfd){ .fd = port_backlog() < FRAME_MAX ? kmsg : -1, .events = POLLIN };
 		n += command_poll(fds + n, MOST_FDS - n);
-		if (poll(fds, n, -1) < 0 && errno != EINTR)
+		if (poll(fds, n, feed_watchdog()) < 0 && errno != EINTR)
 			break;
 		if (fds[0].revents & (POLLIN | POLLHUP) && !port_read())
 			break;

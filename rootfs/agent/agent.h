@@ -43,6 +43,8 @@ void command_settle(void);
 /* operations.c: how the guest is made ready; synchronous */
 void operation(uint32_t id, const char *list, size_t length);
 int load_module(const char *path, const char *parameters);
+/* Tells the watchdog, where one runs, that all is well; returns in how many ms it wants to hear that again, or -1. */
+int feed_watchdog(void);
 int make_directories(const char *path);
 
 /* dhcp.c: `agent dhcp INTERFACE SECONDS` */

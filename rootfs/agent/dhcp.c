@@ -133,7 +133,8 @@ static bool parse(const uint8_t *data, ssize_t length, uint32_t xid, struct leas
 	return lease->type != 0;
 }
 
-static bool await(int fd, uint32_t xid, int timeout_ms, struct lease *lease)
+/* The first answer of one of two types; a server that was asked twice answers twice. */
+static bool await(int fd, uint32_t xid, int timeout_ms, int type, int other, struct lease *lease)
 {
 	struct timespec start, now;
 
@@ -149,7 +150,7 @@ static bool await(int fd, uint32_t xid, int timeout_ms, struct lease *lease)
 		if (left <= 0 || poll(&ready, 1, left) <= 0)
 			return false;
 		n = recv(fd, data, sizeof(data), 0);
-		if (n > 0 && parse(data, n, xid, lease))
+		if (n > 0 && parse(data, n, xid, lease) && (lease->type == type || lease->type == other))
 			return true;
 	}
 }
@@ -218,10 +219,9 @@ int dhcp_main(int argc, char **argv)
 	for (int wait_ms = 500, left_ms = atoi(argv[1]) * 1000; left_ms > 0; left_ms -= wait_ms) {
 		const uint8_t *mac = (const uint8_t *)interface.ifr_hwaddr.sa_data;
 
-		if (send_message(fd, &to, mac, xid, DISCOVER, NULL) || !await(fd, xid, wait_ms, &offer) ||
-		    offer.type != OFFER)
+		if (send_message(fd, &to, mac, xid, DISCOVER, NULL) || !await(fd, xid, wait_ms, OFFER, OFFER, &offer))
 			continue;
-		if (send_message(fd, &to, mac, xid, REQUEST, &offer) || !await(fd, xid, 2000, &lease) ||
+		if (send_message(fd, &to, mac, xid, REQUEST, &offer) || !await(fd, xid, 2000, ACK, NAK, &lease) ||
 		    lease.type != ACK)
 			continue;
 		if (configure(argv[0], &lease)) {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/watchdog.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,8 @@
 #include <unistd.h>
 
 #include "agent.h"
+
+#define WATCHDOG_MS 500
 
 int make_directories(const char *path)
 {
@@ -107,6 +110,25 @@ static int interface_up(const char *name)
 	return result;
 }
 
+/* The guest's watchdog: from now on the machine ends when it is not fed for `seconds`. */
+static int watchdog = -1;
+
+static int start_watchdog(int seconds)
+{
+	if (watchdog < 0)
+		watchdog = open("/dev/watchdog", O_WRONLY | O_CLOEXEC);
+	return watchdog < 0 ? -1 : ioctl(watchdog, WDIOC_SETTIMEOUT, &seconds);
+}
+
+int feed_watchdog(void)
+{
+	if (watchdog < 0)
+		return -1;
+	if (write(watchdog, "", 1) < 0)
+		perror("xdpctl-agent: feeding the watchdog");
+	return WATCHDOG_MS;
+}
+
 static const char *or_null(const char *text)
 {
 	return text && *text ? text : NULL;
@@ -139,6 +161,8 @@ static int run(const char *name, char **a)
 		return sethostname(a[0], strlen(a[0]));
 	if (!strcmp(name, "up"))
 		return interface_up(a[0]);
+	if (!strcmp(name, "watchdog")) /* seconds */
+		return start_watchdog(atoi(a[0]));
 	if (!strcmp(name, "root"))
 		return switch_root(a[0]);
 	errno = ENOSYS;

@@ -24,7 +24,7 @@ const SO_ATTACH_FILTER = 26;
 
 /** Bytes of a block: the largest packet (64 KiB and headers, with GRO) fits. */
 const BLOCK = 1 << 18;
-const BLOCKS = 32;
+const BLOCKS = 64;
 /** Must divide a block; with version 3 frames are as long as their packets. */
 const FRAME = 2048;
 /** A block that is not full is given to us after so many milliseconds. */
@@ -32,7 +32,7 @@ const RETIRE_MS = 10;
 
 export interface CaptureOptions {
   filter?: Filter;
-  /** 256-KiB blocks of the ring between the kernel and us; 32 by default. */
+  /** 256-KiB blocks of the ring between the kernel and us; 64 by default. */
   blocks?: number;
   /** After packets were handed on. */
   onBatch?: () => void;

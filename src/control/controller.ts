@@ -2,7 +2,7 @@
 import type { RingBuffer } from "../bpf/index.js";
 import { XdpctlError } from "../errors/index.js";
 import type { LinkEvent, LostEvent, XdpEvent } from "../events/index.js";
-import { needCapabilities } from "../linux/index.js";
+import { keepOnCpus, needCapabilities } from "../linux/index.js";
 import type { Loop, LoopHandle } from "../loop/index.js";
 import { type LinkMonitor, monitorLinks } from "../netlink/index.js";
 import {
@@ -34,6 +34,11 @@ export interface ControllerOptions {
   version?: string;
   /** Leave events in the rings until `release`: so that policies that are loaded first miss none. */
   hold?: boolean;
+  /**
+   * CPUs for the event loop, the first, and for policies, the others: an event that is answered quickly is answered
+   * sooner when neither has to wait for the other. All by default.
+   */
+  cpus?: readonly number[];
 }
 
 /**
@@ -70,6 +75,7 @@ export class Controller implements Backend, AsyncDisposable {
       loop: this.loop,
       publish: (event) => this.#hub.publish(event),
       attachments,
+      cpus: options.cpus?.slice(1),
       load: (program, name) => this.#loadFor(program, name),
       unload: (name) => this.#unloadFor(name),
     });
@@ -89,6 +95,7 @@ export class Controller implements Backend, AsyncDisposable {
   static async start(options: ControllerOptions): Promise<Controller> {
     // Whoever holds the socket speaks for the whole namespace, and must be able to.
     needCapabilities("controlling a network namespace", "CAP_BPF", "CAP_NET_ADMIN");
+    if (options.cpus !== undefined) keepOnCpus(options.cpus.slice(0, 1));
     let controller: Controller | undefined;
     // The socket is the lock: nothing is opened before it is ours.
     const server = await RpcServer.listen(undefined, {

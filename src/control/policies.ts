@@ -24,6 +24,8 @@ export interface PoliciesHost {
   readonly loop: Loop;
   publish(event: XdpctlEvent): void;
   readonly attachments: Attachments;
+  /** CPUs on which policies are kept; all by default. */
+  readonly cpus?: readonly number[] | undefined;
   load(program: string, interfaceName: string): Promise<string>;
   unload(interfaceName: string): Promise<string>;
 }
@@ -155,6 +157,7 @@ export class Policies {
         source,
         args: params.args,
         maps: this.#maps(),
+        cpus: this.#host.cpus,
         onLog: (text) => this.#tell(name, "log", text),
         onError: (error, stopped) => this.#tell(name, stopped ? "killed" : "error", error.message),
         onAction: (action, text) => {

@@ -113,7 +113,7 @@ export const CODES = {
   XDPCTL_E_ENGINE: { class: "kernel", remedy: "the engine's reason is in the message" },
   XDPCTL_E_NOT_READY: {
     class: "limit",
-    remedy: "look at it with `xdpctl lab shell`; `ready.within` gives it more time",
+    remedy: "`ready.within` gives it more time",
   },
 
   XDPCTL_E_NO_KERNEL: { class: "not-found", remedy: "`xdpctl vm kernels` lists what is cached and available" },

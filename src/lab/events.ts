@@ -107,8 +107,8 @@ export class LabEvents implements Disposable {
     const program = watched.programs.get(id) ?? programName(id);
     watched.programs.delete(old);
     if (now !== 0) watched.programs.set(id, program);
-    const place = { lab: this.#lab, machine, interface: link.name, ifindex: link.index };
-    this.#handler({ ...place, type: "xdp", time, action, program, id, mode });
+    const where = { interface: link.name, ifindex: link.index };
+    this.#handler({ type: "xdp", time, action, ...where, program, id, mode, lab: this.#lab, machine });
   }
 
   /** The kernel says nothing of programs that a bpf_link attaches or detaches. */

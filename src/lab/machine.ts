@@ -220,6 +220,13 @@ function quietIpv6(): void {
   writeSetting("net/ipv6/conf/default/accept_ra", "0");
 }
 
+/** Makes a network namespace that somebody else made like ours. In the calling thread's network namespace. */
+export function adoptNetwork(forward: boolean): void {
+  if (hasIpv6()) for (const of of ["all", "default"]) writeSetting(`net/ipv6/conf/${of}/disable_ipv6`, "0");
+  quietIpv6();
+  setForwarding(forward, true);
+}
+
 /** Turns a machine into a router, or back. In the calling thread's network namespace; `fresh` when that is new. */
 export function setForwarding(on: boolean, fresh = false): void {
   const value = on ? "1" : "0";

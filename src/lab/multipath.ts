@@ -49,23 +49,37 @@ export function configureMptcp(
   if (node.mptcp === undefined && old === undefined) return;
   const known = new Set([...wanted.endpoints, ...(old?.endpoints ?? [])].map((one) => one.address));
   at.inNetwork(() => {
-    using socket = new MptcpSocket();
-    socket.setLimits({ subflows: wanted.subflows, accepted: wanted.accepted });
-    const right = (one: MptcpEndpoint): boolean =>
-      wanted.endpoints.some(
-        ({ address, interface: name, flags }) =>
-          address === one.address && indices.get(name) === one.index && sameFlags(flags, one.flags),
-      );
-    const kept = socket.endpoints().filter((one) => {
-      // What somebody added by hand is theirs.
-      if (!known.has(one.address) || right(one)) return true;
-      socket.deleteEndpoint(one.id);
-      return false;
-    });
-    for (const { address, interface: name, flags } of wanted.endpoints) {
-      const index = indices.get(name);
-      if (kept.some((one) => one.address === address)) continue;
-      socket.addEndpoint({ address, flags, ...(index === undefined ? {} : { index }) });
+    const socket = new MptcpSocket();
+    try {
+      converge(socket, wanted, known, indices);
+    } finally {
+      socket.close();
     }
   });
+}
+
+/** Brings the path manager to what is wanted; endpoints that the lab never named are left alone. */
+function converge(
+  socket: MptcpSocket,
+  wanted: MptcpSpec,
+  known: ReadonlySet<string>,
+  indices: ReadonlyMap<string, number>,
+): void {
+  socket.setLimits({ subflows: wanted.subflows, accepted: wanted.accepted });
+  const right = (one: MptcpEndpoint): boolean =>
+    wanted.endpoints.some(
+      ({ address, interface: name, flags }) =>
+        address === one.address && indices.get(name) === one.index && sameFlags(flags, one.flags),
+    );
+  const kept = socket.endpoints().filter((one) => {
+    // What somebody added by hand is theirs.
+    if (!known.has(one.address) || right(one)) return true;
+    socket.deleteEndpoint(one.id);
+    return false;
+  });
+  for (const { address, interface: name, flags } of wanted.endpoints) {
+    const index = indices.get(name);
+    if (kept.some((one) => one.address === address)) continue;
+    socket.addEndpoint({ address, flags, ...(index === undefined ? {} : { index }) });
+  }
 }

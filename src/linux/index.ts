@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 export * from "./address.js";
+export * from "./affinity.js";
 export * from "./capability.js";
 export * from "./counters.js";
 export * from "./epoll.js";
@@ -17,5 +18,5 @@ export * from "./namespace.js";
 export * from "./privilege.js";
 export * from "./process.js";
 export * from "./socket.js";
-export * from "./tap.js";
 export * from "./timerfd.js";
+export * from "./tun.js";

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { XdpctlError } from "../errors/index.js";
 import { errno, errnoText, lastErrno, syscallError } from "./errno.js";
 import { readFd } from "./fd.js";
 import { lazy, libc } from "./ffi.js";
 
 const SEEK_END = 2;
+/** Major 1, minor 11. */
+const KMSG_DEVICE = (1 << 8) | 11;
 /** The kernel prints at most 1 KiB in a record, and escapes what is not ASCII. */
 const RECORD = 8192;
 
@@ -31,6 +34,12 @@ export class KernelLog implements Disposable {
       this.#fd = openSync("/dev/kmsg", constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (error) {
       throw syscallError("reading the kernel's log (/dev/kmsg)", Math.abs((error as NodeJS.ErrnoException).errno ?? 5));
+    }
+    const stat = fstatSync(this.#fd);
+    // Containers may have something else there, which would always be silent.
+    if (!stat.isCharacterDevice() || stat.rdev !== KMSG_DEVICE) {
+      closeSync(this.#fd);
+      throw new XdpctlError("XDPCTL_E_SYSCALL", "reading the kernel's log: /dev/kmsg is not the kernel's");
     }
     if (Number(lseek_(this.#fd, 0, SEEK_END)) < 0) {
       const number = lastErrno();

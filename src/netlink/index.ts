@@ -10,6 +10,8 @@ export {
 } from "./address.js";
 export { NETLINK_GENERIC, NETLINK_NETFILTER, NETLINK_ROUTE, XDP_FLAGS } from "./constants.js";
 export { EchoClient, type EchoReply, type EchoSocket } from "./echo.js";
+export { type Detour, DetourNat } from "./detour.js";
+export { DetourTable, type DetourTableOptions, DYNAMIC_PORTS } from "./detour-table.js";
 export { EthtoolSocket, XDP_FEATURES } from "./ethtool.js";
 export { DETOUR, ECHO } from "./families.js";
 export {
@@ -35,7 +37,7 @@ export {
   type MptcpLimits,
   MptcpSocket,
 } from "./mptcp.js";
-export { type MptcpConnection, type MptcpSubflow, mptcpConnections } from "./mptcp-connections.js";
+export { listeningPorts, type MptcpConnection, type MptcpSubflow, mptcpConnections } from "./mptcp-connections.js";
 export {
   decodeMptcpEvent,
   type MptcpEvent,

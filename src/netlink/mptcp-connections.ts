@@ -167,3 +167,23 @@ export function mptcpConnections(): MptcpConnection[] {
     socket.close();
   }
 }
+
+const LISTEN = 10;
+
+/** The ports on which TCP sockets of the calling thread's network namespace listen. */
+export function listeningPorts(): Set<number> {
+  const socket = new NetlinkSocket(NETLINK_SOCK_DIAG, { strict: false });
+  const found = new Set<number>();
+  try {
+    for (const family of [AF_INET, AF_INET6]) {
+      const add = ({ data }: NetlinkMessage): void => {
+        if (data.length >= MESSAGE) found.add(data.readUInt16BE(4));
+      };
+      const body = diagRequest(family, IPPROTO_TCP, 1 << LISTEN);
+      socket.dump(SOCK_DIAG_BY_FAMILY, body, "listing the TCP sockets that listen", add, () => {});
+    }
+  } finally {
+    socket.close();
+  }
+  return found;
+}

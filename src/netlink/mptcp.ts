@@ -67,6 +67,8 @@ export interface MptcpAddress {
   port?: number;
   /** The address's id in this connection. */
   id?: number;
+  /** ifindex of the interface that a local address is of. */
+  index?: number;
 }
 
 /** The number of some flags, as messages carry it. */

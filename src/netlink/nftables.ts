@@ -8,11 +8,12 @@ import { NetlinkSocket } from "./socket.js";
 const NFNL_SUBSYS_NFTABLES = 10;
 const BATCH_BEGIN = 0x10;
 const BATCH_END = 0x11;
-const NEWTABLE = 0;
+export const NEWTABLE = 0;
 const GETTABLE = 1;
 const DELTABLE = 2;
-const NEWCHAIN = 3;
-const NEWRULE = 6;
+export const NEWCHAIN = 3;
+export const NEWRULE = 6;
+export const NLM_F_APPEND = 0x800;
 const NFPROTO_INET = 1;
 const NF_INET_POST_ROUTING = 4;
 const SRCNAT_PRIORITY = 100;
@@ -30,7 +31,7 @@ function header(family: number, resource = 0): Buffer {
 }
 
 /** One expression of a rule: NFTA_LIST_ELEM { NFTA_EXPR_NAME, NFTA_EXPR_DATA }. */
-function expression(name: string, ...data: Part[]): Part {
+export function expression(name: string, ...data: Part[]): Part {
   return nested(1, text(1, name), nested(2, ...data));
 }
 
@@ -38,6 +39,20 @@ function interfaceName(name: string): Buffer {
   const bytes = Buffer.alloc(IFNAMSIZ);
   bytes.write(name);
   return bytes;
+}
+
+/** One transaction of nf_tables in tables of one family: all of it happens, or nothing. */
+export function transaction(
+  family: number,
+  list: readonly (readonly [type: number, flags: number, body: Part])[],
+): Buffer {
+  let seq = 0;
+  const edge = (type: number): Buffer => message(type, NLM_F_REQUEST, ++seq, header(0, NFNL_SUBSYS_NFTABLES));
+  const begin = edge(BATCH_BEGIN);
+  const pieces = list.map(([type, flags, body]) =>
+    message((NFNL_SUBSYS_NFTABLES << 8) | type, NLM_F_REQUEST | NLM_F_ACK | flags, ++seq, [header(family), body]),
+  );
+  return Buffer.concat([begin, ...pieces, edge(BATCH_END)]);
 }
 
 export interface MasqueradeSpec {
@@ -51,19 +66,16 @@ export interface MasqueradeSpec {
 
 /** The messages of one transaction that replaces the table by `oifname X masquerade` rules. */
 export function masqueradeTransaction(spec: MasqueradeSpec): Buffer {
-  let seq = 0;
-  const nft = (type: number, flags: number, ...body: Part[]): Buffer =>
-    message((NFNL_SUBSYS_NFTABLES << 8) | type, NLM_F_REQUEST | NLM_F_ACK | flags, ++seq, [header(NFPROTO_INET), body]);
-  const pieces = [message(BATCH_BEGIN, NLM_F_REQUEST, ++seq, header(0, NFNL_SUBSYS_NFTABLES))];
+  const list: [number, number, Part][] = [];
   if (spec.fresh !== true) {
     // Made and deleted first: then the deletion can't fail, and what follows starts empty.
-    pieces.push(nft(NEWTABLE, NLM_F_CREATE, text(1, spec.table)), nft(DELTABLE, 0, text(1, spec.table)));
+    list.push([NEWTABLE, NLM_F_CREATE, text(1, spec.table)], [DELTABLE, 0, text(1, spec.table)]);
   }
   if (spec.interfaces.length > 0) {
     const hook = nested(4, u32be(1, NF_INET_POST_ROUTING), u32be(2, SRCNAT_PRIORITY));
-    pieces.push(
-      nft(NEWTABLE, NLM_F_CREATE, text(1, spec.table)),
-      nft(NEWCHAIN, NLM_F_CREATE, text(1, spec.table), text(3, "postrouting"), hook, text(7, "nat")),
+    list.push(
+      [NEWTABLE, NLM_F_CREATE, text(1, spec.table)],
+      [NEWCHAIN, NLM_F_CREATE, [text(1, spec.table), text(3, "postrouting"), hook, text(7, "nat")]],
     );
     for (const name of spec.interfaces) {
       const expressions = nested(
@@ -72,11 +84,10 @@ export function masqueradeTransaction(spec: MasqueradeSpec): Buffer {
         expression("cmp", u32be(1, REGISTER_1), u32be(2, CMP_EQ), nested(3, attribute(1, interfaceName(name)))),
         expression("masq"),
       );
-      pieces.push(nft(NEWRULE, NLM_F_CREATE | 0x800, text(1, spec.table), text(2, "postrouting"), expressions));
+      list.push([NEWRULE, NLM_F_CREATE | NLM_F_APPEND, [text(1, spec.table), text(2, "postrouting"), expressions]]);
     }
   }
-  pieces.push(message(BATCH_END, NLM_F_REQUEST, ++seq, header(0, NFNL_SUBSYS_NFTABLES)));
-  return Buffer.concat(pieces);
+  return transaction(NFPROTO_INET, list);
 }
 
 /**

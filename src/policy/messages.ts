@@ -38,6 +38,8 @@ export interface WorkerStart {
   args: ScriptArguments;
   maps: readonly PolicyMap[];
   limits: PolicyLimits;
+  /** CPUs on which the worker is kept; all by default. */
+  cpus?: readonly number[] | undefined;
   shared: SharedArrayBuffer;
   state: StateMirror | undefined;
 }

@@ -33,6 +33,8 @@ export interface PolicyOptions {
   /** Maps of every attached program. */
   maps?: readonly PolicyMap[];
   limits?: Partial<PolicyLimits>;
+  /** CPUs on which its worker is kept; all by default. */
+  cpus?: readonly number[] | undefined;
   /** Records that wait for the worker at most; 65,536 by default. */
   ringRecords?: number;
   onLog?(text: string): void;
@@ -155,6 +157,7 @@ export class Policy implements AsyncDisposable {
         args: this.#args,
         maps: this.#maps.maps,
         limits: this.#limits,
+        cpus: this.#options.cpus,
         state: this.#mirror.root === 0 ? undefined : this.#mirror,
       },
       shared: this.#shared,

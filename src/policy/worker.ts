@@ -2,6 +2,7 @@
 /* The worker in which one policy runs. It never returns to its event loop: it sleeps in Atomics.wait until it is woken. */
 import "./lua.js";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { keepOnCpus } from "../linux/index.js";
 import { configureGuard } from "./guard.js";
 import type { Host } from "./host.js";
 import { Maps } from "./maps.js";
@@ -43,6 +44,7 @@ class PolicyWorker {
 
   constructor(start: WorkerStart) {
     this.#start = start;
+    if (start.cpus !== undefined) keepOnCpus(start.cpus);
     this.#shared = new Shared(start.shared);
     this.#outbox = new Outbox(port as NonNullable<typeof port>, this.#shared);
     this.#seen = Atomics.load(this.#shared.words, WORD.received);

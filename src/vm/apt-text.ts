@@ -1,24 +1,15 @@
 // SPDX-License-Identifier: MIT
 
-/** A source that apt is set up with: one suite of an archive. */
-export interface AptTarget {
+/** A suite of an archive that apt is set up with. */
+export interface AptSource {
   /** The archive's address. */
   readonly uri: string;
   readonly suite: string;
-  readonly component: string;
-  /** `FILE:NUMBER` of the sources file. */
-  readonly entry: string;
 }
 
-/** `apt-get indextargets` is asked to write one of these a line. */
-export const TARGET_FORMAT = "$(REPO_URI) $(RELEASE) $(COMPONENT) $(SOURCESENTRY)";
-
-export function parseTargets(text: string): AptTarget[] {
-  return text
-    .split("\n")
-    .map((line) => line.split(" "))
-    .filter((words) => words.length === 4)
-    .map(([uri = "", suite = "", component = "", entry = ""]) => ({ uri, suite, component, entry }));
+/** The sources that `apt-get update --print-uris` would read: it knows them even where no lists were read yet. */
+export function parseUris(text: string): AptSource[] {
+  return [...text.matchAll(/^'(.*)\/dists\/(.+)\/InRelease' /gm)].map(([, uri = "", suite = ""]) => ({ uri, suite }));
 }
 
 /** Stanzas of `Field: value` lines, as `apt-cache show` and deb822 sources have; values of many lines are joined by blanks. */
@@ -51,14 +42,14 @@ export interface Trust {
 
 const sameUri = (a: string, b: string): boolean => a.replace(/\/+$/, "") === b.replace(/\/+$/, "");
 
-/** Reads a `.sources` or `.list` file for what it says about `uri`. */
-export function trustOf(file: string, text: string, uri: string): Trust {
+/** What a `.sources` or `.list` file says about `uri`; undefined when it doesn't name it. */
+export function trustOf(file: string, text: string, uri: string): Trust | undefined {
   const paths = (value = ""): string[] => value.split(/[\s,]+/).filter((word) => word.startsWith("/"));
   if (file.endsWith(".sources")) {
     const stanza = parseStanzas(text.replace(/^#.*\n/gm, "")).find((one) =>
       (one.URIs ?? "").split(/\s+/).some((word) => sameUri(word, uri)),
     );
-    return { signedBy: paths(stanza?.["Signed-By"]), trusted: stanza?.Trusted === "yes" };
+    return stanza && { signedBy: paths(stanza["Signed-By"]), trusted: stanza.Trusted === "yes" };
   }
   for (const line of text.split("\n")) {
     const found = /^\s*deb\s+(?:\[([^\]]*)\]\s*)?(\S+)/.exec(line);
@@ -66,7 +57,7 @@ export function trustOf(file: string, text: string, uri: string): Trust {
     const options = found[1] ?? "";
     return { signedBy: paths(/signed-by=(\S+)/.exec(options)?.[1]), trusted: /trusted=yes/.test(options) };
   }
-  return { signedBy: [], trusted: false };
+  return undefined;
 }
 
 /** A package that a suite has. */

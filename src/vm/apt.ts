@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { XdpctlError } from "../errors/index.js";
-import { type AptPackage, type AptTarget, parsePackages, parseTargets, TARGET_FORMAT, trustOf } from "./apt-text.js";
+import { type AptPackage, type AptSource, parsePackages, parseUris, type Trust, trustOf } from "./apt-text.js";
 import { cacheDir, withCacheLock, type Work, writeWhole } from "./cache.js";
 import { compareVersions } from "./spec.js";
 import { runTool } from "./tool.js";
@@ -13,13 +13,11 @@ const FRESH_MS = 24 * 3_600_000;
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /** The archives of Debian that apt is set up with here. */
-async function mirrors(work: Work): Promise<{ main: AptTarget; security: AptTarget | undefined }> {
-  const told = await runTool(["apt-get", "indextargets", "--format", TARGET_FORMAT, "Created-By: Packages"], work);
-  const targets = parseTargets(told).filter(
-    ({ uri, component }) => component === "main" && /debian/i.test(uri.replace(/^\w+:\/\/[^/]*/, "")),
-  );
-  const security = targets.find(({ suite }) => /[-/](security|updates\/security)$/.test(suite));
-  const main = targets.find(({ uri }) => uri !== security?.uri);
+async function mirrors(work: Work): Promise<{ main: AptSource; security: AptSource | undefined }> {
+  const sources = parseUris(await runTool(["apt-get", "update", "--print-uris"], work));
+  const debian = sources.filter(({ uri }) => /debian/i.test(uri.replace(/^\w+:\/\/[^/]*/, "")));
+  const security = debian.find(({ suite }) => /[-/](security|updates\/security)$/.test(suite));
+  const main = debian.find(({ uri }) => uri !== security?.uri);
   if (main === undefined) {
     throw new XdpctlError("XDPCTL_E_DOWNLOAD", "apt is set up with no archive of Debian's", {
       remedy: "add one to /etc/apt/sources.list.d, or name a kernel by its file",
@@ -28,13 +26,27 @@ async function mirrors(work: Work): Promise<{ main: AptTarget; security: AptTarg
   return { main, security };
 }
 
-function stanza(target: AptTarget, suites: readonly string[]): string {
-  const file = target.entry.replace(/:\d+$/, "");
-  const trust = trustOf(file, existsSync(file) ? readFileSync(file, "utf8") : "", target.uri);
+/** What the system's own sources say about the trust in an archive. */
+async function systemTrust(uri: string, work: Work): Promise<Trust> {
+  const told = await runTool(
+    ["apt-config", "shell", "F", "Dir::Etc::sourcelist/f", "D", "Dir::Etc::sourceparts/d"],
+    work,
+  );
+  const [list = "", parts = ""] = ["F", "D"].map((name) => new RegExp(`^${name}='(.*)'$`, "m").exec(told)?.[1]);
+  const files = [list, ...(existsSync(parts) ? readdirSync(parts).map((name) => join(parts, name)) : [])];
+  for (const file of files.filter((name) => /\.(list|sources)$/.test(name) && existsSync(name))) {
+    const trust = trustOf(file, readFileSync(file, "utf8"), uri);
+    if (trust !== undefined) return trust;
+  }
+  return { signedBy: [], trusted: false };
+}
+
+async function stanza({ uri }: AptSource, suites: readonly string[], work: Work): Promise<string> {
+  const trust = await systemTrust(uri, work);
   const keys = [...new Set([...trust.signedBy, KEYRING])].filter((key) => existsSync(key));
   return [
     "Types: deb",
-    `URIs: ${target.uri}`,
+    `URIs: ${uri}`,
     `Suites: ${suites.join(" ")}`,
     "Components: main",
     ...(keys.length > 0 ? [`Signed-By: ${keys.join(" ")}`] : []),
@@ -97,9 +109,10 @@ export class Suite {
     const { main, security } = await mirrors(this.#work);
     const own = this.name.endsWith("-security");
     const released = !own && !/-|^(sid|unstable|testing|experimental)$/.test(this.name);
-    const stanzas = own ? [] : [stanza(main, [this.name])];
+    const stanzas = own ? [] : [await stanza(main, [this.name], this.#work)];
     if (security !== undefined && (own || released)) {
-      stanzas.push(stanza(security, [own ? this.name : `${this.name}-security`]));
+      const suite = own ? this.name : `${this.name}-security`;
+      stanzas.push(await stanza(security, [suite], this.#work));
     }
     if (stanzas.length === 0) {
       throw new XdpctlError("XDPCTL_E_DOWNLOAD", `apt is set up with no security archive, where ${this.name} would be`);
@@ -119,7 +132,9 @@ export class Suite {
       "APT::Get::List-Cleanup": "true",
     };
     const lines = Object.entries(settings).map(([name, value]) => `${name} "${value}";`);
-    writeWhole(this.#conf, `${lines.join("\n")}\n#clear APT::Update;\n`);
+    // The system's hooks are for its own lists; and a source that can't be reached shall not pass for an empty one.
+    const update = ["#clear APT::Update;", 'APT::Update::Error-Mode "any";'];
+    writeWhole(this.#conf, `${[...lines, ...update].join("\n")}\n`);
   }
 
   async #hasLists(): Promise<boolean> {
@@ -130,9 +145,14 @@ export class Suite {
     return runTool([tool, "-c", this.#conf, ...args], { ...this.#work, cwd: this.#dir });
   }
 
+  /** The names of packages that begin so. */
+  async names(prefix: string): Promise<string[]> {
+    return (await this.#apt("apt-cache", "pkgnames", prefix)).split("\n").filter((name) => name !== "");
+  }
+
   /** The packages whose names begin so, in all their versions, newest first. */
   async find(prefix: string, filter: RegExp): Promise<AptPackage[]> {
-    const names = (await this.#apt("apt-cache", "pkgnames", prefix)).split("\n").filter((name) => filter.test(name));
+    const names = (await this.names(prefix)).filter((name) => filter.test(name));
     return names.length === 0 ? [] : this.show(names);
   }
 

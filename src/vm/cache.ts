@@ -1,7 +1,18 @@
 // SPDX-License-Identifier: MIT
-import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { XdpctlError } from "../errors/index.js";
 
@@ -43,23 +54,25 @@ export function interrupted(): XdpctlError {
   return new XdpctlError("XDPCTL_E_INTERRUPTED", "interrupted");
 }
 
-/**
- * Runs `body` while no other process has the lock `name` of the cache. The kernel gives the lock back when a process
- * dies, however it does. Throws XDPCTL_E_INTERRUPTED, XDPCTL_E_CACHE, XDPCTL_E_PERMISSION.
- */
-export async function withCacheLock<T>(name: string, work: Work, body: () => Promise<T>): Promise<T> {
-  const file = join(cacheDir(), "locks", name.replaceAll("/", "_"));
+/** The lock `name`, or undefined while another process has it. Closing the descriptor gives it back, as dying does. */
+async function tryCacheLock(name: string): Promise<number | undefined> {
+  const file = join(cacheDir(), "locks", name);
   // What needs the C library is loaded only by those who have to write.
   const { tryLock } = await import("../linux/index.js");
-  let fd: number;
+  mkdirSync(dirname(file), { recursive: true });
+  const fd = openSync(file, "a");
+  if (tryLock(fd)) return fd;
+  closeSync(fd);
+  return undefined;
+}
+
+/** Runs `body` while no other process has the lock `name`. Throws XDPCTL_E_INTERRUPTED, and what `cacheError` makes. */
+export async function withCacheLock<T>(name: string, work: Work, body: () => Promise<T>): Promise<T> {
+  let fd: number | undefined;
   try {
-    mkdirSync(dirname(file), { recursive: true });
-    fd = openSync(file, "a");
-  } catch (error) {
-    throw cacheError(error);
-  }
-  try {
-    for (let told = false; !tryLock(fd); told = true) {
+    for (let told = false; ; told = true) {
+      fd = await tryCacheLock(name);
+      if (fd !== undefined) break;
       if (!told) work.log?.(`another xdpctl works on ${name}: waiting for it`);
       if (work.signal?.aborted) throw interrupted();
       await pause(PAUSE_MS);
@@ -68,29 +81,57 @@ export async function withCacheLock<T>(name: string, work: Work, body: () => Pro
   } catch (error) {
     throw cacheError(error);
   } finally {
-    closeSync(fd);
+    if (fd !== undefined) closeSync(fd);
   }
+}
+
+/** The lock of a folder of the cache: its last two names. */
+const lockOf = (folder: string): string => `${basename(dirname(folder))}-${basename(folder)}`;
+
+/** `withCacheLock` for what makes or removes the folder `target`. */
+export function withFolderLock<T>(target: string, work: Work, body: () => Promise<T>): Promise<T> {
+  return withCacheLock(lockOf(target), work, body);
 }
 
 /**
- * Makes the folder `target` in one step: `body` fills a folder beside it, which then gets its name. What an earlier
- * attempt left is removed first, and nothing is left when `body` fails. The caller has the lock of `target`.
+ * Makes the folder `target` in one step: `body` fills a folder beside it, which then gets its name. Nothing is left when
+ * `body` fails. The caller has the lock of `target`.
  */
 export async function makeFolder(target: string, body: (folder: string) => Promise<void>): Promise<void> {
-  const partial = join(dirname(target), `.partial-${basenameOf(target)}`);
-  const old = join(dirname(target), `.old-${basenameOf(target)}`);
-  for (const leftover of [partial, old]) rmSync(leftover, { recursive: true, force: true });
-  mkdirSync(partial, { recursive: true });
+  const dir = dirname(target);
+  mkdirSync(dir, { recursive: true });
+  await sweep(dir, target);
+  // Never the folder of an earlier attempt: the tools of a process that was killed may still write there.
+  const partial = mkdtempSync(join(dir, `.${basename(target)}.partial-`));
+  const old = `${partial}-old`;
   try {
     await body(partial);
+    chmodSync(partial, 0o755);
     if (existsSync(target)) renameSync(target, old);
     renameSync(partial, target);
   } finally {
-    for (const leftover of [partial, old]) rmSync(leftover, { recursive: true, force: true });
+    for (const leftover of [partial, old]) discard(leftover);
   }
 }
 
-const basenameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
+/** Removes what processes that were killed left in `dir`: that is what nobody has the lock of, but for our own. */
+async function sweep(dir: string, own: string): Promise<void> {
+  for (const name of readdirSync(dir)) {
+    const target = /^\.(.+)\.partial-/.exec(name)?.[1];
+    if (target === undefined) continue;
+    const fd = target === basename(own) ? undefined : await tryCacheLock(lockOf(join(dir, target)));
+    if (fd === undefined && target !== basename(own)) continue;
+    discard(join(dir, name));
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** Removes a folder; what can't be now is removed by the next attempt. */
+function discard(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+  } catch {}
+}
 
 /** Writes a file in one step: readers see the old one or the new one. */
 export function writeWhole(path: string, text: string): void {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { XdpctlError } from "../errors/index.js";
 import { Suite } from "./apt.js";
 import type { AptPackage } from "./apt-text.js";
-import { cacheDir, makeFolder, withCacheLock, type Work } from "./cache.js";
+import { cacheDir, makeFolder, withFolderLock, type Work } from "./cache.js";
 import { prepareModules } from "./modules.js";
 import { kernelsDir, type Kernel, readRecord, readRecords, writeRecord } from "./record.js";
 import { compareVersions, matches } from "./spec.js";
@@ -23,14 +23,15 @@ export const SEARCHED: readonly string[] = [
 ];
 
 /** A kernel of a suite, and the package that its image is in. */
-interface Found {
+export interface Found {
   readonly suite: Suite;
   readonly version: string;
   readonly flavour: string;
   readonly image: AptPackage;
 }
 
-const sourceOf = (found: Found): string => `debian:${found.suite.name}:${found.flavour.replace(/(.)-amd64$/, "$1")}`;
+export const sourceOf = (found: Found): string =>
+  `debian:${found.suite.name}:${found.flavour.replace(/(.)-amd64$/, "$1")}`;
 
 /** `cloud-amd64` of `7.2.12+deb13-cloud-amd64`, `amd64` of `6.1.0-56-amd64`. */
 export function flavourOfVersion(version: string): string | undefined {
@@ -48,26 +49,31 @@ async function newestOf(suite: Suite, flavour: string): Promise<Found> {
   return { suite, flavour, image, version: image.name.slice("linux-image-".length) };
 }
 
+/** The kernels of a suite that begin so, newest first: those that are whole, for archives forget parts of old ones. */
+export async function kernelsOf(suite: Suite, prefix: string, flavour: string): Promise<Found[]> {
+  const filter = new RegExp(`^linux-image-\\d[0-9.+~a-z]*(-\\d+)?(\\.[0-9.]+)?-${flavour}$`);
+  const there = new Set(await suite.names("linux-"));
+  return (await suite.find(`linux-image-${prefix}`, filter))
+    .map((image) => ({ suite, flavour, image, version: image.name.slice("linux-image-".length) }))
+    .filter(({ image, version }) => partsOf(image, version).every((name) => there.has(name)));
+}
+
 /** The newest kernel of a suite that `wanted` asks for. */
 async function findIn(suite: Suite, wanted: string, flavour: string): Promise<Found | undefined> {
   const series = /^\d+\.\d+/.exec(wanted)?.[0] ?? wanted;
-  const filter = new RegExp(`^linux-image-\\d[0-9.+~a-z]*(-\\d+)?(\\.[0-9.]+)?-${flavour}$`);
-  const found = (await suite.find(`linux-image-${series}`, filter))
-    .map((image) => ({ suite, flavour, image, version: image.name.slice("linux-image-".length) }))
-    .filter(({ version, image }) => matches(wanted, version, image.version))
-    .sort((a, b) => compareVersions(b.image.version, a.image.version));
-  return found[0];
+  const found = await kernelsOf(suite, series, flavour);
+  return found.find(({ version, image }) => matches(wanted, version, image.version));
 }
 
 /** Looks for a version through the suites. Throws XDPCTL_E_NO_KERNEL, XDPCTL_E_DOWNLOAD when no suite could be read. */
-async function search(wanted: string, work: Work): Promise<Found> {
+async function search(wanted: string, work: Work, anew: boolean): Promise<Found> {
   const flavour = flavourOfVersion(wanted) ?? "cloud-amd64";
   let failure: XdpctlError | undefined;
   let read = 0;
   for (const name of SEARCHED) {
     const suite = new Suite(name, work);
     try {
-      await suite.update();
+      await suite.update(anew);
       read += 1;
     } catch (error) {
       if (!XdpctlError.is(error, "XDPCTL_E_DOWNLOAD")) throw error;
@@ -111,25 +117,25 @@ export function cachedVersion(wanted: string): Kernel | undefined {
   return found.sort((a, b) => compareVersions(b.kernel.version, a.kernel.version))[0]?.kernel;
 }
 
-/** Fetches the kernel that a suite's meta package leads to now. */
-export async function fetchSuite(name: string, flavour: string, work: Work): Promise<Kernel> {
+/** Fetches the kernel that a suite's meta package leads to now; `anew`: whatever the age of the lists that are here. */
+export async function fetchSuite(name: string, flavour: string, work: Work, anew = false): Promise<Kernel> {
   const suite = new Suite(name, work);
-  await suite.update();
+  await suite.update(anew);
   const found = await newestOf(suite, flavour);
   const kernel = await fetchFound(found, work);
   remember(name, flavour, kernel.version);
   return kernel;
 }
 
-/** Fetches the newest kernel that `wanted` asks for. */
-export async function fetchVersion(wanted: string, work: Work): Promise<Kernel> {
-  return fetchFound(await search(wanted, work), work);
+/** Fetches the newest kernel that `wanted` asks for; `anew` as above. */
+export async function fetchVersion(wanted: string, work: Work, anew = false): Promise<Kernel> {
+  return fetchFound(await search(wanted, work, anew), work);
 }
 
 async function fetchFound(found: Found, work: Work): Promise<Kernel> {
   const { version, image } = found;
   const target = join(kernelsDir(), version);
-  return withCacheLock(`kernel-${version}`, work, async () => {
+  return withFolderLock(target, work, async () => {
     const before = readRecord(target);
     if (before?.kernel.packages[image.name] === image.version) return before.kernel;
     const packages = await packagesOf(found);
@@ -156,10 +162,13 @@ async function fetchFound(found: Found, work: Work): Promise<Kernel> {
 }
 
 /** Since 6.19 a kernel's image package only leads to others: binary, modules, and base, which has the configuration. */
+function partsOf(image: AptPackage, version: string): string[] {
+  const parts = ["base", "binary", "modules"].map((part) => `linux-${part}-${version}`);
+  return image.depends.filter((name) => parts.includes(name));
+}
+
 async function packagesOf({ suite, version, image }: Found): Promise<AptPackage[]> {
-  const parts = image.depends.filter((name) =>
-    ["base", "binary", "modules"].some((part) => name === `linux-${part}-${version}`),
-  );
+  const parts = partsOf(image, version);
   if (parts.length === 0) return [image];
   const found = (await suite.show(parts)).filter((one) => one.version === image.version);
   if (found.length < parts.length) {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type Accelerator, accelerator } from "./accel.js";
 import { cacheDir } from "./cache.js";
 import { initramfs } from "./initramfs.js";
-import { machineCommand } from "./machine.js";
+import { FIRST_FREE_FD, machineCommand } from "./machine.js";
+import { type GuestNetwork, Networks } from "./network.js";
 import {
   board,
   type Device,
@@ -15,16 +16,9 @@ import {
   monitors,
   serialConsole,
   sharedFolder,
-  tapNetwork,
-  userNetwork,
   watchdog,
 } from "./qemu.js";
 import type { Kernel } from "./record.js";
-
-/** A NIC, `eth0`, `eth1` … in this order: at QEMU's own network, with a lease, or at a tap, and then as it comes. */
-export type GuestNetwork =
-  | { readonly kind: "user" }
-  | { readonly kind: "tap"; readonly tap: string; readonly mac: string };
 
 /** Unix sockets of a machine that QEMU serves; none may have more than 107 bytes. */
 export interface GuestSockets {
@@ -44,6 +38,8 @@ export interface GuestOptions {
   readonly disks?: readonly string[];
   /** MiB; 1024 by default. */
   readonly memory?: number;
+  /** Where the command will run. */
+  readonly cwd?: string;
   /** 2 by default. */
   readonly cpus?: number;
   readonly kernelWords?: readonly string[];
@@ -70,60 +66,67 @@ export interface GuestOptions {
 }
 
 /** The first file system of guests, made once for each kernel and agent. */
-function initrdFile(kernel: Kernel, options: GuestOptions): string {
+function initrdFile(kernel: Kernel, options: GuestOptions, dir: string): string {
   const { key, build } = initramfs(kernel, {
     network: (options.networks?.length ?? 0) > 0,
-    modules: options.modules ?? [],
+    modules: [
+      ...((options.disks?.length ?? 0) > 0 ? ["virtio_blk"] : []),
+      ...(options.watchdog === true ? ["i6300esb"] : []),
+      ...(options.modules ?? []),
+    ],
   });
-  const folder = join(cacheDir(), "initramfs");
-  const path = join(folder, `${key}.cpio`);
-  if (!existsSync(path)) {
-    mkdirSync(folder, { recursive: true });
-    const fresh = `${path}.${process.pid}`;
-    writeFileSync(fresh, build());
-    renameSync(fresh, path);
+  const path = join(cacheDir(), "initramfs", `${key}.cpio`);
+  if (existsSync(path)) return path;
+  const contents = build();
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(`${path}.${process.pid}`, contents);
+    renameSync(`${path}.${process.pid}`, path);
+    return path;
+  } catch {
+    // A cache that is somebody else's, or full: then it is made for this guest alone.
+    const own = join(dir, "initramfs.cpio");
+    if (dir !== NOWHERE) writeFileSync(own, contents);
+    return own;
   }
-  return path;
-}
-
-/** A MAC address for the nth NIC: locally administered, the same in each guest. */
-function macOf(index: number): string {
-  return `02:78:64:70:00:${(index + 1).toString(16).padStart(2, "0")}`;
 }
 
 export interface Plan {
   readonly devices: Device[];
   readonly shares: { tag: string; path: string; writable: boolean; socket: string }[];
   readonly accelerator: Accelerator;
+  readonly networks: Networks;
 }
 
 export function plan(options: GuestOptions, dir: string): Plan {
   const accel = options.accelerator ?? accelerator();
+  const cpus = options.cpus ?? 2;
+  const networks = new Networks(options.networks ?? [], cpus, FIRST_FREE_FD, dir === NOWHERE);
   const shares = [{ tag: "root", path: "/", writable: false, socket: join(dir, "root.sock") }];
   for (const [i, path] of (options.writable ?? []).entries())
     shares.push({ tag: `rw${i}`, path, writable: true, socket: join(dir, `rw${i}.sock`) });
-  const cpus = options.cpus ?? 2;
-  const network = (one: GuestNetwork, i: number): Device =>
-    one.kind === "user" ? userNetwork(`net${i}`, macOf(i)) : tapNetwork({ id: `net${i}`, ...one, cpus });
   const devices: Device[] = [
     board({ accelerator: accel, cpus, memory: options.memory ?? 1024 }),
-    kernelImage(options.kernel.image, initrdFile(options.kernel, options)),
+    kernelImage(options.kernel.image, initrdFile(options.kernel, options, dir)),
     serialConsole(join(dir, "console.log"), options.sockets?.console),
     ...(options.sockets === undefined ? [] : [monitors(options.sockets.monitor, options.sockets.qmp)]),
     ...shares.map(({ tag, socket }) => sharedFolder(tag, socket)),
-    ...(options.networks ?? []).map(network),
+    ...networks.devices,
     ...(options.disks ?? []).map(disk),
     ...(options.gdb === undefined ? [] : [gdbServer(options.gdb)]),
     ...(options.watchdog === true ? [watchdog()] : []),
   ];
-  return { devices, shares, accelerator: accel };
+  return { devices, shares, accelerator: accel, networks };
 }
+
+/** Stands for the directory of a guest that is not started. */
+const NOWHERE = "RUN";
 
 export const QUIET = ["quiet"];
 
 /** The command line of QEMU for a guest, without starting anything. */
 export function guestCommand(options: GuestOptions): string[] {
-  const { devices } = plan(options, "RUN");
+  const { devices } = plan(options, NOWHERE);
   const kernelWords = [...QUIET, ...(options.kernelWords ?? [])];
   return machineCommand({ qemu: findQemu(options.qemu), devices, kernelWords });
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { XdpctlError } from "../errors/index.js";
@@ -10,10 +10,17 @@ import { ConsoleLog } from "./console.js";
 import type { GuestCommand, GuestCommandOptions, GuestExit } from "./guest-command.js";
 import { type GuestOptions, plan, QUIET } from "./guest-plan.js";
 import { VirtualMachine } from "./machine.js";
+import type { Networks } from "./network.js";
 import { findQemu } from "./qemu.js";
 import { AGENT_IN_GUEST, rootSteps } from "./root-steps.js";
 import { RunDir } from "./run-dir.js";
 import { Share } from "./share.js";
+
+/** A guest that feeds its watchdog for so long no more is ended. */
+const WATCHDOG_SECONDS = 10;
+
+/** So long is a DHCP server waited for. */
+const DHCP_SECONDS = 10;
 
 /** A guest that runs a kernel on top of this machine's files. */
 export class Guest implements AsyncDisposable {
@@ -28,13 +35,20 @@ export class Guest implements AsyncDisposable {
 
   private constructor(options: GuestOptions) {
     this.options = options;
+    if (!this.layered && (options.overlays?.length ?? 0) > 0) {
+      throw new XdpctlError("XDPCTL_E_PERMISSION", "a layer that takes writes needs CAP_SYS_ADMIN (or root)", {
+        remedy: "`--clear-dir` gives an empty folder, and `--rw` one that is really written to",
+      });
+    }
     const qemu = findQemu(options.qemu);
     this.#own = options.dir === undefined ? new RunDir() : undefined;
     const dir = options.dir ?? (this.#own as RunDir).path;
     this.#shares = [];
+    let made: Networks | undefined;
     this.#log = openSync(join(dir, "qemu.log"), "a");
     try {
-      const { devices, shares, accelerator } = plan(options, dir);
+      const { devices, shares, accelerator, networks } = plan(options, dir);
+      made = networks;
       this.accelerator = accelerator;
       this.console = new ConsoleLog(join(dir, "console.log"));
       const { unmounted = [] } = options;
@@ -45,11 +59,15 @@ export class Guest implements AsyncDisposable {
         kernelWords: [...QUIET, ...(options.kernelWords ?? [])],
         console: this.console,
         log: this.#log,
+        fds: networks.fds,
         readLog: () => readFileSync(join(dir, "qemu.log"), "utf8"),
       });
     } catch (error) {
       this.#release();
       throw error;
+    } finally {
+      // QEMU has its own copies by now.
+      made?.close();
     }
     if (options.onKmsg !== undefined) this.machine.agent.on("kmsg", options.onKmsg);
   }
@@ -72,34 +90,45 @@ export class Guest implements AsyncDisposable {
       rootSteps({
         tag: "root",
         type: "virtiofs",
+        layered: this.layered,
+        cwd: options.cwd ?? "/",
         overlays: options.overlays ?? [],
         writable: (options.writable ?? []).map((path, i) => ({ path, tag: `rw${i}` })),
         clearDirs: options.clearDirs ?? [],
         clearFiles: options.clearFiles ?? [],
-        modules: options.kernel.modules,
+        // Without a layer there must be a folder to mount them at.
+        modules: this.layered || existsSync("/usr/lib/modules") ? options.kernel.modules : undefined,
         version: hello.kernel,
         hostName: options.hostName ?? hostname(),
         ...(user ? { resolv: "nameserver 10.0.2.3\n" } : {}),
       }),
     );
+    if (options.watchdog === true) await agent.operation("watchdog", String(WATCHDOG_SECONDS));
     await agent.operations((options.moduleFiles ?? []).map((file) => ["module", file, ""]));
-    await Promise.all(
-      (options.networks ?? []).map(({ kind }, i) => (kind === "user" ? this.#lease(`eth${i}`) : undefined)),
+    const asked = (options.networks ?? []).flatMap((one, i) =>
+      one.kind === "bridge" && one.dhcp === false ? [] : [`eth${i}`],
     );
+    this.leases = await Promise.all(asked.map((name) => this.#lease(name)));
     return hello;
   }
 
-  async #lease(name: string): Promise<void> {
+  /** What each NIC got by DHCP, or why it got nothing; a guest without an address runs nevertheless. */
+  leases: readonly string[] = [];
+
+  async #lease(name: string): Promise<string> {
     await this.machine.agent.operation("up", name);
-    const command = this.exec({ argv: [AGENT_IN_GUEST, "dhcp", name, "10"] });
+    const command = this.exec({ argv: [AGENT_IN_GUEST, "dhcp", name, String(DHCP_SECONDS)] });
     let text = "";
-    command.stderr.on("data", (bytes: Buffer) => {
-      text += bytes.toString();
-    });
-    command.stdout.resume();
-    const exit = await command.exit;
-    if (exit.kind !== "status" || exit.status !== 0)
-      throw new XdpctlError("XDPCTL_E_VM_SETUP", text.trim() || `${name} got no address`);
+    for (const stream of [command.stdout, command.stderr]) {
+      stream.on("data", (bytes: Buffer) => {
+        text += bytes.toString();
+      });
+    }
+    await command.exit;
+    return `${name}: ${text
+      .trim()
+      .replace(/^xdpctl-agent: /, "")
+      .replaceAll("\n", ", ")}`;
   }
 
   /** Which virtiofsd serves the root. */
@@ -107,11 +136,15 @@ export class Guest implements AsyncDisposable {
     return this.#shares[0]?.daemon.kind === "c" ? "QEMU's virtiofsd" : "virtiofsd";
   }
 
+  /** Whether the guest has a layer over the host's files that takes writes. */
+  get layered(): boolean {
+    return hasCapability("CAP_SYS_ADMIN");
+  }
+
   /** How the host's files are kept from the guest. */
   get protection(): string {
-    return hasCapability("CAP_SYS_ADMIN")
-      ? "read-only in a mount namespace of its own"
-      : "with no more rights than this user";
+    const place = hasCapability("CAP_SYS_ADMIN") ? "a mount namespace" : "a user and a mount namespace";
+    return `read-only in ${place} of its own`;
   }
 
   /** The error for a guest whose time is over. */
@@ -126,7 +159,8 @@ export class Guest implements AsyncDisposable {
   /** What is known when a command's end is not: the guest is gone, and this says how. */
   async lost(): Promise<XdpctlError> {
     await Promise.race([this.machine.ended, new Promise((resolve) => setTimeout(resolve, 1000))]);
-    const death = this.machine.death("while the command ran");
+    const watched = this.options.watchdog === true ? ": its watchdog ends it when its kernel hangs" : "";
+    const death = this.machine.death(`while the command ran${watched}`);
     if (death.code === "XDPCTL_E_VM_PANIC") return death;
     return XdpctlError.from({ ...death.toJSON(), code: "XDPCTL_E_VM_NO_STATUS" });
   }

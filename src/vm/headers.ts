@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { XdpctlError } from "../errors/index.js";
 import { Suite } from "./apt.js";
 import type { AptPackage } from "./apt-text.js";
-import { cacheDir, makeFolder, withCacheLock, type Work } from "./cache.js";
+import { cacheDir, makeFolder, withFolderLock, type Work } from "./cache.js";
 import { wrapTools } from "./glibc.js";
 import type { Kernel } from "./record.js";
 import { runTool } from "./tool.js";
@@ -24,7 +24,7 @@ export async function kernelHeaders(kernel: Kernel, work: Work = {}): Promise<st
   const target = headersDir(version);
   const folder = join(target, "usr", "src", `linux-headers-${version}`);
   if (existsSync(join(target, "done"))) return folder;
-  return withCacheLock(`headers-${version}`, work, async () => {
+  return withFolderLock(target, work, async () => {
     if (existsSync(join(target, "done"))) return folder;
     const from = new Suite(suite, work);
     await from.update();

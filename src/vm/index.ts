@@ -4,8 +4,9 @@ export { cacheDir } from "./cache.js";
 export { Agent, type GuestHello } from "./agent.js";
 export type { ConsoleLog } from "./console.js";
 export { Guest } from "./guest.js";
-export { type GuestNetwork, type GuestOptions, guestCommand } from "./guest-plan.js";
+export { type GuestOptions, guestCommand } from "./guest-plan.js";
 export type { GuestCommand, GuestCommandOptions, GuestExit } from "./guest-command.js";
+export type { GuestNetwork } from "./network.js";
 export { kernelHeaders } from "./headers.js";
 export {
   type AvailableKernel,

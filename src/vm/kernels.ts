@@ -3,8 +3,8 @@ import { existsSync, lstatSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { didYouMean, XdpctlError } from "../errors/index.js";
 import { Suite } from "./apt.js";
-import { withCacheLock, type Work } from "./cache.js";
-import { cachedSuite, cachedVersion, fetchSuite, fetchVersion, SEARCHED } from "./debian.js";
+import { withFolderLock, type Work } from "./cache.js";
+import { cachedSuite, cachedVersion, fetchSuite, fetchVersion, kernelsOf, SEARCHED, sourceOf } from "./debian.js";
 import { removeHeaders } from "./headers.js";
 import { resolveHost, resolvePath } from "./local.js";
 import { kernelsDir, type Kernel, readRecords } from "./record.js";
@@ -31,11 +31,11 @@ export async function resolveKernel(spec: string, options: ResolveOptions = {}):
       return resolvePath(parsed.path, options);
     case "debian": {
       const cached = options.refresh ? undefined : cachedSuite(parsed.suite, parsed.flavour);
-      return cached ?? fetchSuite(parsed.suite, parsed.flavour, options);
+      return cached ?? fetchSuite(parsed.suite, parsed.flavour, options, options.refresh);
     }
     case "version": {
       const cached = options.refresh ? undefined : cachedVersion(parsed.version);
-      return cached ?? fetchVersion(parsed.version, options);
+      return cached ?? fetchVersion(parsed.version, options, options.refresh);
     }
   }
 }
@@ -80,11 +80,10 @@ export async function listKernels(options: Work & { readonly update?: boolean } 
 
 async function newestOfEachSeries(suite: Suite): Promise<AvailableKernel[]> {
   const newest = new Map<string, AvailableKernel>();
-  for (const one of await suite.find("linux-image-", /^linux-image-\d.*-cloud-amd64$/)) {
-    const version = one.name.slice("linux-image-".length);
+  for (const found of await kernelsOf(suite, "", "cloud-amd64")) {
+    const { version, image } = found;
     const series = /^\d+\.\d+/.exec(version)?.[0] ?? version;
-    if (!newest.has(series))
-      newest.set(series, { version, source: `debian:${suite.name}:cloud`, package: one.version });
+    if (!newest.has(series)) newest.set(series, { version, source: sourceOf(found), package: image.version });
   }
   return [...newest.values()];
 }
@@ -104,7 +103,7 @@ export async function removeKernel(version: string, work: Work = {}): Promise<vo
   if (!names.includes(version)) {
     throw new XdpctlError("XDPCTL_E_NO_KERNEL", `the cache has no kernel ${version}${didYouMean(version, names)}`);
   }
-  await withCacheLock(`kernel-${version}`, work, async () => {
+  await withFolderLock(join(kernelsDir(), version), work, async () => {
     rmSync(join(kernelsDir(), version), { recursive: true, force: true });
     removeHeaders(version);
   });

@@ -4,13 +4,10 @@ import { cpSync, existsSync, readdirSync, readFileSync, realpathSync, statSync }
 import { release } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { XdpctlError } from "../errors/index.js";
-import { makeFolder, withCacheLock, type Work } from "./cache.js";
+import { makeFolder, withFolderLock, type Work } from "./cache.js";
 import { modulesReady, prepareModules } from "./modules.js";
 import { type Kernel, localDir, readRecord, writeRecord } from "./record.js";
-import { extractVmlinux, hasPvhEntry, isBzImage, isElf, versionOf } from "./vmlinux.js";
-
-/** Bytes: a kernel with all of its debug information has half of it. */
-const LARGEST = 2 ** 31 - 2;
+import { extractVmlinux, hasPvhEntry, isBzImage, isElf, LARGEST, versionOf } from "./vmlinux.js";
 
 /** Changes when the file does, whatever tool wrote it. */
 function identityOf(...paths: (string | undefined)[]): string {
@@ -102,7 +99,7 @@ async function resolveLocal(local: Local, work: Work): Promise<Kernel> {
   }
   const beside = tree === undefined ? modulesBeside(file, version) : undefined;
   const config = local.config ?? configBeside(file, version);
-  return withCacheLock(`local-${basename(folder)}`, work, async () => {
+  return withFolderLock(folder, work, async () => {
     await makeFolder(folder, async (made) => {
       const extracted = !isElf(bytes) && (await extractVmlinux(file, join(made, "vmlinux"), work));
       const modules = await modulesFor(made, version, beside, tree, work);

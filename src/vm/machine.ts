@@ -12,6 +12,8 @@ const TAIL_LINES = 12;
 const POLL_MS = 250;
 /** The descriptor of the agent's port in QEMU: what Node passes fourth. */
 const PORT_FD = 3;
+/** What else QEMU inherits comes after it. */
+export const FIRST_FREE_FD = PORT_FD + 1;
 
 export interface MachineOptions {
   readonly qemu: string;
@@ -20,6 +22,8 @@ export interface MachineOptions {
   readonly console: ConsoleLog;
   /** Where QEMU's own messages go: a descriptor. */
   readonly log: number;
+  /** Further descriptors that QEMU inherits, from FIRST_FREE_FD on. */
+  readonly fds?: readonly number[];
   /** Reads what was logged, for errors. */
   readonly readLog: () => string;
 }
@@ -43,7 +47,9 @@ export class VirtualMachine implements AsyncDisposable {
     this.#options = options;
     const argv = machineCommand(options);
     this.#child = spawn(launchPath(), ["--parent", String(process.pid), "--", ...argv], {
-      stdio: ["ignore", options.log, options.log, "pipe"],
+      stdio: ["ignore", options.log, options.log, "pipe", ...(options.fds ?? [])],
+      // Ctrl-C on a terminal is for the command in the guest, not for the guest.
+      detached: true,
     });
     this.agent = new Agent(this.#child.stdio[PORT_FD] as Duplex);
     this.ended = new Promise((resolve) => {
@@ -106,7 +112,11 @@ export class VirtualMachine implements AsyncDisposable {
   death(when: string): XdpctlError {
     const panic = panicLine(this.#options.console.text());
     if (panic !== undefined) return this.failure("XDPCTL_E_VM_PANIC", `the guest's kernel gave up: ${panic}`);
-    const own = this.#options.readLog().trim().split("\n").filter(Boolean);
+    // What QEMU says of virtiofsd is a consequence of the end, not its cause.
+    const own = this.#options
+      .readLog()
+      .split("\n")
+      .filter((line) => line.trim() !== "" && !/vhost|Failed to set msg fds/.test(line));
     const why = this.#code === 0 || this.#code === null ? "" : ` (QEMU ended with ${this.#code})`;
     const error = this.failure("XDPCTL_E_VM_DIED", `the guest ended ${when}${why}`);
     return own.length === 0

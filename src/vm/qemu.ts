@@ -91,33 +91,6 @@ export function sharedFolder(tag: string, socket: string): Device {
   };
 }
 
-/** A network of QEMU's own, 10.0.2.0/24, from which the host's network is reached as from a process. */
-export function userNetwork(id: string, mac: string): Device {
-  return {
-    qemu: ["-netdev", `user,id=${id}`, "-device", `virtio-net-pci,netdev=${id},mac=${mac}`],
-  };
-}
-
-export interface TapOptions {
-  readonly id: string;
-  readonly mac: string;
-  /** A persistent multi-queue tap in the network namespace that QEMU runs in. */
-  readonly tap: string;
-  readonly cpus: number;
-}
-
-/**
- * A NIC at a tap of the host. XDP wants two queues for each processor: those of the stack, and those into which programs
- * send. Without receive offloads its packets are never larger than those on the wire.
- */
-export function tapNetwork({ id, mac, tap, cpus }: TapOptions): Device {
-  const queues = 2 * cpus;
-  const netdev = `tap,id=${id},ifname=${escaped(tap)},script=no,downscript=no,queues=${queues}`;
-  const plain = ["guest_csum", "guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo"].map((name) => `${name}=off`);
-  const device = ["virtio-net-pci", `netdev=${id}`, `mac=${mac}`, "mq=on", `vectors=${2 * queues + 2}`, ...plain];
-  return { qemu: ["-netdev", netdev, "-device", device.join(",")] };
-}
-
 /** QEMU's monitor for people, and QMP for programs, at unix sockets. */
 export function monitors(socket: string, qmp: string): Device {
   return {
@@ -145,7 +118,7 @@ export function gdbServer(socket: string): Device {
   return { qemu: ["-gdb", `unix:${escaped(socket)},server=on,wait=off`] };
 }
 
-/** Resets nothing: a guest whose kernel no longer feeds it is ended. */
+/** A guest that no longer feeds it is ended. */
 export function watchdog(): Device {
   return { qemu: ["-device", "i6300esb", "-action", "watchdog=poweroff"] };
 }

@@ -18,6 +18,13 @@ export interface RootOptions {
   /** Tag of the share that is the root. */
   readonly tag: string;
   readonly type: "virtiofs" | "9p";
+  /**
+   * Whether a layer in memory lies over the root. Not where an ordinary user's virtiofsd serves it: the layer opens files
+   * with O_NOATIME, which only their owner may.
+   */
+  readonly layered: boolean;
+  /** A folder that must be seen, also where it is below a folder that is made anew. */
+  readonly cwd: string;
   /** Folders that the guest may write to, and whose changes are thrown away. `/`: all of them. */
   readonly overlays: readonly string[];
   /** Folders that are really written to, each with the tag of its share. */
@@ -70,7 +77,9 @@ export function rootSteps(options: RootOptions): Step[] {
     ["mkdir", LAYER],
     mount("layer", LAYER, "tmpfs", 0, "mode=0755,size=80%"),
     ...["upper", "work", "empty"].map((name): Step => ["mkdir", join(LAYER, name)]),
-    mount("overlay", ROOT, "overlay", 0, `lowerdir=${LOWER},upperdir=${LAYER}/upper,workdir=${LAYER}/work`),
+    options.layered
+      ? mount("overlay", ROOT, "overlay", 0, `lowerdir=${LOWER},upperdir=${LAYER}/upper,workdir=${LAYER}/work`)
+      : bind(LOWER, ROOT, MS_REC),
   ];
   for (const [path, type, flags, data] of KERNEL_MOUNTS) {
     // Under /dev the folders are the guest's own.
@@ -81,6 +90,7 @@ export function rootSteps(options: RootOptions): Step[] {
   steps.push(["mkdir", inRoot("run/lock")], ["mkdir", inRoot("run/xdpctl")], ["copy", "/init", inRoot(AGENT_IN_GUEST)]);
   if (options.modules !== undefined) {
     const target = inRoot(`/usr/lib/modules/${options.version}`);
+    if (!options.layered) steps.push(mount("modules", inRoot("/usr/lib/modules"), "tmpfs", 0, "mode=755"));
     steps.push(["mkdir", target], bind(join(LOWER, options.modules), target));
   }
   if (options.resolv !== undefined) {
@@ -93,10 +103,15 @@ export function rootSteps(options: RootOptions): Step[] {
   }
   for (const path of options.clearDirs) steps.push(mount("empty", inRoot(path), "tmpfs", 0, "mode=755"));
   // A mount of its own keeps its own flags when the root becomes read-only.
-  for (const path of [...TEMPORARY, ...options.overlays])
-    if (path !== "/") steps.push(bind(inRoot(path), inRoot(path), MS_REC));
+  for (const path of TEMPORARY) {
+    if (options.layered) steps.push(bind(inRoot(path), inRoot(path), MS_REC));
+    else steps.push(mount("tmpfs", inRoot(path), "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"));
+    if (!options.layered && options.cwd.startsWith(`${path}/`))
+      steps.push(["mkdir", inRoot(options.cwd)], bind(join(LOWER, options.cwd), inRoot(options.cwd)));
+  }
+  for (const path of options.overlays) if (path !== "/") steps.push(bind(inRoot(path), inRoot(path), MS_REC));
   for (const { path, tag } of options.writable) steps.push(filesystem(tag, inRoot(path), options.type));
-  if (!options.overlays.includes("/")) steps.push(bind("none", ROOT, MS_REMOUNT | MS_RDONLY));
+  if (options.layered && !options.overlays.includes("/")) steps.push(bind("none", ROOT, MS_REMOUNT | MS_RDONLY));
   steps.push(["root", ROOT], ["hostname", options.hostName], ["up", "lo"]);
   return steps;
 }

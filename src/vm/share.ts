@@ -15,7 +15,7 @@ export interface ShareOptions {
   readonly socket: string;
   /** Where virtiofsd's messages go: a descriptor. */
   readonly log: number;
-  /** Mounts that it neither sees nor keeps alive, where it has a mount namespace of its own. */
+  /** Mounts that it neither sees nor keeps alive. */
   readonly unmounted?: readonly string[];
 }
 
@@ -28,11 +28,11 @@ export interface Daemon {
   readonly kind: "c" | "rust";
 }
 
-/** The virtiofsd of this machine; as an ordinary user only the one in Rust works. */
-export function findDaemon(root = process.getuid?.() === 0): Daemon | undefined {
+/** The virtiofsd of this machine. */
+function findDaemon(): Daemon | undefined {
   const rust = RUST_DAEMONS.find((path) => existsSync(path));
   if (rust !== undefined) return { path: rust, kind: "rust" };
-  const c = root ? C_DAEMONS.find((path) => existsSync(path)) : undefined;
+  const c = C_DAEMONS.find((path) => existsSync(path));
   return c === undefined ? undefined : { path: c, kind: "c" };
 }
 
@@ -57,8 +57,8 @@ export class Share implements Disposable {
   readonly ended: Promise<{ code: number | null; signal: string | null }>;
 
   /**
-   * Starts it. What is not writable can't be written to: as root, virtiofsd runs where every file system is mounted
-   * read-only, so that no guest can talk it into writing. Errors: XDPCTL_E_VM_TOOL, XDPCTL_E_SYSCALL.
+   * Starts it. What is not writable can't be written to: virtiofsd runs where every file system is mounted
+   * read-only, so that no guest can talk it into writing. An ordinary user does that in a user namespace. Errors: XDPCTL_E_VM_TOOL, XDPCTL_E_SYSCALL.
    */
   constructor(options: ShareOptions) {
     const daemon = findDaemon();
@@ -73,13 +73,13 @@ export class Share implements Disposable {
     const listener = listenAt(options.socket);
     try {
       const launch = ["--parent", String(process.pid)];
-      if (hasCapability("CAP_SYS_ADMIN")) {
-        launch.push("--read-only");
-        if (options.writable) launch.push("--writable", options.path);
-        for (const path of options.unmounted ?? []) launch.push("--unmount", path);
-      }
+      if (!hasCapability("CAP_SYS_ADMIN")) launch.push("--user");
+      launch.push("--read-only");
+      if (options.writable) launch.push("--writable", options.path);
+      for (const path of options.unmounted ?? []) launch.push("--unmount", path);
       this.#child = spawn(launchPath(), [...launch, "--", daemon.path, ...daemonArguments(daemon, options)], {
         stdio: ["ignore", options.log, options.log, listener],
+        detached: true,
       });
     } finally {
       closeFd(listener);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { XdpctlError } from "../errors/index.js";
 import { fullError, interrupted, type Work } from "./cache.js";
 
@@ -7,6 +9,7 @@ import { fullError, interrupted, type Work } from "./cache.js";
 const PACKAGES: Readonly<Record<string, string>> = {
   "apt-get": "apt",
   "apt-cache": "apt",
+  "apt-config": "apt",
   "dpkg-deb": "dpkg",
   depmod: "kmod",
   zstd: "zstd",
@@ -26,6 +29,18 @@ interface Ended {
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** An ordinary user's PATH lacks depmod's folder. */
+const searchPath = (): string => `${process.env.PATH ?? ""}:/usr/sbin:/sbin:/usr/bin:/bin`;
+
+/** Where a program is. Throws XDPCTL_E_NO_FILE. */
+function findTool(name: string): string {
+  const folders = searchPath().split(":");
+  const found = folders.map((folder) => join(folder, name)).find((path) => path.startsWith("/") && existsSync(path));
+  if (found !== undefined) return found;
+  const remedy = `install the Debian package ${PACKAGES[name] ?? name}`;
+  throw new XdpctlError("XDPCTL_E_NO_FILE", `${name} is not installed`, { remedy });
 }
 
 /** What a tool wrote to its standard error; thrown by `runTool` inside of the XdpctlError's `log`. */
@@ -54,14 +69,13 @@ function stop(child: ChildProcess): void {
  * XDPCTL_E_INTERRUPTED, XDPCTL_E_CACHE when the disk is full, else XDPCTL_E_TOOL with the last of what it said.
  */
 export async function runTool(argv: readonly string[], options: ToolOptions = {}): Promise<string> {
-  const [file = "", ...args] = argv;
+  const [name = "", ...args] = argv;
   const { signal } = options;
   if (signal?.aborted) throw interrupted();
-  const child = spawn(file, args, {
+  const child = spawn(findTool(name), args, {
     stdio: [options.input === undefined ? "ignore" : "pipe", options.output ?? "pipe", "pipe"],
     cwd: options.cwd,
-    // An ordinary user's PATH lacks depmod's folder.
-    env: { ...process.env, PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin:/usr/bin:/bin`, LC_ALL: "C" },
+    env: { ...process.env, PATH: searchPath(), LC_ALL: "C" },
     // Ctrl-C is for who started it, who then ends it; without a signal it shall end with its starter.
     detached: signal !== undefined,
   });
@@ -72,12 +86,6 @@ export async function runTool(argv: readonly string[], options: ToolOptions = {}
     if (signal?.aborted) throw interrupted();
     if (ended.status !== 0) throw toolError(argv, ended);
     return ended.stdout;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    const name = PACKAGES[file] ?? file;
-    throw new XdpctlError("XDPCTL_E_NO_FILE", `${file} is not installed`, {
-      remedy: `install the Debian package ${name}`,
-    });
   } finally {
     signal?.removeEventListener("abort", onAbort);
   }

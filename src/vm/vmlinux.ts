@@ -5,6 +5,9 @@ import { XdpctlError } from "../errors/index.js";
 import type { Work } from "./cache.js";
 import { runTool } from "./tool.js";
 
+/** Bytes: a kernel with all of its debug information has half of it. */
+export const LARGEST = 2 ** 31 - 2;
+
 type Format = "zstd" | "lz4" | "xz" | "gzip";
 
 const MAGIC: Readonly<Record<Format, Buffer>> = {
@@ -92,15 +95,23 @@ const COMMANDS: Readonly<Record<Exclude<Format, "gzip">, readonly string[]>> = {
 export async function extractVmlinux(source: string, target: string, work: Work): Promise<boolean> {
   const payload = payloadOf(readFileSync(source));
   if (payload === undefined) return false;
+  const damaged = (lines: readonly string[]): XdpctlError =>
+    new XdpctlError("XDPCTL_E_BAD_KERNEL", `the kernel inside of ${source} is damaged`, { lines });
   if (payload.format === "gzip") {
-    writeFileSync(target, gunzipSync(payload.bytes));
+    let bytes: Buffer;
+    try {
+      bytes = gunzipSync(payload.bytes, { maxOutputLength: LARGEST });
+    } catch (error) {
+      throw damaged([(error as Error).message]);
+    }
+    writeFileSync(target, bytes);
   } else {
     const output = openSync(target, "w");
     try {
       await runTool(COMMANDS[payload.format], { ...work, input: payload.bytes, output });
     } catch (error) {
       if (!XdpctlError.is(error, "XDPCTL_E_TOOL")) throw error;
-      throw new XdpctlError("XDPCTL_E_BAD_KERNEL", `the kernel inside of ${source} is damaged`, { lines: error.lines });
+      throw damaged(error.lines);
     } finally {
       closeSync(output);
     }

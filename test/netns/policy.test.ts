@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: MIT
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -65,6 +74,18 @@ const scan = (address: string, count: number): string => `
     socket.on("error", done).on("connect", done);
   }
   setTimeout(() => process.exit(), 1000);`;
+
+it("--cpus keeps the loop on one CPU and policies on the others; wrong lists are refused", async () => {
+  const run = await controller("--policy", policy("idle.lua", "every(60, function() end)"), "--cpus", "0,1");
+  const tasks = readdirSync(`/proc/${run.child.pid}/task`).map((task) => {
+    const status = readFileSync(`/proc/${run.child.pid}/task/${task}/status`, "utf8");
+    return [Number(task), /^Cpus_allowed_list:\s*(.*)$/m.exec(status)?.[1]] as const;
+  });
+  expect(tasks.find(([task]) => task === run.child.pid)?.[1]).toBe("0");
+  expect(tasks.map(([, cpus]) => cpus)).toContain("1");
+  for (const list of ["0", "0,0", "x", "0,9999", "1-0"])
+    expect(cli("run", "pass", "eth0", "--cpus", list)).toMatchObject({ status: 2 });
+});
 
 describe("the port scan policy", () => {
   it.each([

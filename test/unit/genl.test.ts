@@ -16,21 +16,25 @@ const code = (body: () => unknown): string => {
   return "nothing";
 };
 
+const bytes = (...parts: string[]): string => parts.join("");
+
 /** A whole request, as it leaves: NLM_F_REQUEST | NLM_F_ACK, sequence number 7. */
 const sent = (command: number, attributes: Part): string =>
   message(0x1f, 5, 7, genericBody({ version: 1, headerSize: 0 }, command, attributes)).toString("hex");
-const REQUEST = "1f00" + "0500" + "07000000" + "00000000";
+const REQUEST = bytes("1f00", "0500", "07000000", "00000000");
 
 describe("the messages of ECHO", () => {
   it("are struct nlmsghdr, struct genlmsghdr, and the text with its NUL, padded to four bytes", () => {
     expect(sent(ECHO.commands.echo, ECHO.encode({ message: "hello" }))).toBe(
       // length 30 + 2 of padding; command 1, version 1, reserved; attribute: length 10, number 1
-      `20000000${REQUEST}` + "01010000" + "0a000100" + "68656c6c6f00" + "0000",
+      bytes("20000000", REQUEST, "01010000", "0a000100", "68656c6c6f00", "0000"),
     );
     expect(sent(1, ECHO.encode({ message: "" }))).toBe(
-      `1c000000${REQUEST}` + "01010000" + "05000100" + "00" + "000000",
+      bytes("1c000000", REQUEST, "01010000", "05000100", "00", "000000"),
     );
-    expect(sent(1, ECHO.encode({ message: "abc" }))).toBe(`1c000000${REQUEST}` + "01010000" + "08000100" + "61626300");
+    expect(sent(1, ECHO.encode({ message: "abc" }))).toBe(
+      bytes("1c000000", REQUEST, "01010000", "08000100", "61626300"),
+    );
   });
 
   it("are read: replies and events, one attribute after the other", () => {
@@ -63,10 +67,10 @@ describe("the messages of DETOUR", () => {
     const body =
       ["08000100", "c0000201", "06000200", "b2680000"].join("") +
       ["08000300", "8268e62d", "06000400", "00500000"].join("");
-    expect(sent(DETOUR.commands.add, DETOUR.encode(all))).toBe(`34000000${REQUEST}` + "02010000" + body);
+    expect(sent(DETOUR.commands.add, DETOUR.encode(all))).toBe(bytes("34000000", REQUEST, "02010000", body));
     expect(DETOUR.decode(genericMessage(4, [Buffer.from(body, "hex")]))).toEqual(all);
     expect(sent(DETOUR.commands.add, DETOUR.encode({ ifname: "tun0" }))).toBe(
-      `20000000${REQUEST}` + "02010000" + "09000500" + "74756e3000" + "000000",
+      bytes("20000000", REQUEST, "02010000", "09000500", "74756e3000", "000000"),
     );
     expect(Object.entries(DETOUR.commands)).toEqual([
       ["echo", 1],

@@ -16,7 +16,7 @@ describe("queueing disciplines", () => {
     expect(join(body).toString("hex")).toBe(`${HEADER}08000100746266003400028028000100${parms}08000600dc0b0000`);
   });
 
-  it("netem: delay, jitter and loss, and the same read back", () => {
+  it("netem: the bytes that tc(8) sends for delay 50ms 5ms loss 0.5% limit 1000, and the same read back", () => {
     const netem = { delay: 50_000, jitter: 5000, loss: 0.5, limit: 1000 };
     const { body, flags } = qdiscRequests.netem(PLACE, netem, true, "t");
     expect(flags).toBe(0x500);

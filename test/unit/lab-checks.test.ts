@@ -20,7 +20,17 @@ const failure = (text: string): XdpctlError => {
 describe("checks of a lab file", () => {
   it("are read with what they leave open", () => {
     expect(checks("  reach: { from: a, ping: b, within: 1.5s, count: 3 }\n")).toEqual([
-      { name: "reach", kind: "ping", after: [], within: 1500, fails: false, from: "a", target: "b", count: 3 },
+      {
+        name: "reach",
+        kind: "ping",
+        after: [],
+        within: 1500,
+        fails: false,
+        from: "a",
+        target: "b",
+        address: "10.0.1.2",
+        count: 3,
+      },
     ]);
     const [mute, port, six] = checks(
       "  mute: { from: a, ping: 192.0.2.7, fails: true }\n  port: { from: a, tcp: { to: b, port: 80 } }\n  six: { from: a, udp: { to: b6, port: 53 } }\n",

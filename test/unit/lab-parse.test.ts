@@ -273,3 +273,65 @@ describe("a lab file with a mistake", () => {
     expect(() => readLab("no/such.lab.yml")).toThrow("there is no such file");
   });
 });
+
+describe("containers", () => {
+  const file = (settings: string): string => `name: t\nnodes:\n  a: { ${settings} }\n`;
+  const container = (settings: string) => parseLab(file(`kind: container, ${settings}`)).nodes[0]?.container;
+
+  it("have an image, and defaults for all else", () => {
+    expect(container("image: xdpctl/host")).toEqual({
+      image: "xdpctl/host",
+      command: null,
+      mounts: [],
+      capabilities: { add: ["CAP_NET_ADMIN", "CAP_NET_RAW"], drop: [] },
+      ready: null,
+      pull: false,
+    });
+  });
+
+  it("have what the file says: words as they are, a line for the shell", () => {
+    expect(
+      container(
+        "image: debian:12, command: [a, b c], ready: { command: x | y, within: 1.5s }, pull: missing, " +
+          "capabilities: { add: [bpf], drop: [CAP_NET_RAW] }, mounts: ['./f:/srv:ro', { source: /a:b, target: /t }]",
+      ),
+    ).toEqual({
+      image: "debian:12",
+      command: ["a", "b c"],
+      mounts: [
+        { source: "./f", target: "/srv", readonly: true },
+        { source: "/a:b", target: "/t", readonly: false },
+      ],
+      capabilities: { add: ["CAP_BPF", "CAP_NET_ADMIN"], drop: ["CAP_NET_RAW"] },
+      ready: { command: ["/bin/sh", "-c", "x | y"], withinMs: 1500 },
+      pull: true,
+    });
+    expect(container("image: a, command: sleep 1")?.command).toEqual(["/bin/sh", "-c", "sleep 1"]);
+    expect(container("image: a, command: []")?.command).toEqual([]);
+    expect(container("image: a, ready: [test, -f, /x]")?.ready).toEqual({
+      command: ["test", "-f", "/x"],
+      withinMs: 10_000,
+    });
+  });
+
+  it("are refused where they can't be", () => {
+    expect(failure(file("kind: container")).message).toContain("the container `a` needs an `image`");
+    expect(failure(file("image: x")).message).toContain("`image` is a setting of containers: `kind: container`");
+    expect(failure(file("kind: container, image: -x")).message).toContain("an image is named as");
+    expect(failure(file("kind: container, image: x, mounts: [a]")).message).toContain("a mount is written as");
+    expect(failure(file("kind: container, image: x, mounts: ['a:/x', 'b:/x']")).message).toContain("mounted twice");
+    expect(failure(file("kind: container, image: x, pull: always")).message).toContain("`never` or `missing`");
+    expect(failure(file("kind: container, image: x, ready: []")).message).toContain("at least 1 entries, not 0");
+    expect(failure(file("kind: container, image: x, capabilities: { add: ['a b'] }")).message).toContain("NET_ADMIN");
+  });
+
+  it("of `defaults` and kinds are merged as all is, and mean nothing to other machines", () => {
+    const lab = parseLab(
+      "name: t\ndefaults: { image: x }\nkinds: { box: { kind: container, command: [y] } }\nnodes: { a: { kind: box }, b: }\n",
+    );
+    expect(lab.nodes.map((node) => [node.kind, node.container?.image, node.container?.command])).toEqual([
+      ["container", "x", ["y"]],
+      ["netns", undefined, undefined],
+    ]);
+  });
+});

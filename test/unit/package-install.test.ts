@@ -20,7 +20,13 @@ test("the tarball holds what a user needs, and nothing of the workshop", () => {
   const { files } = installed;
   for (const needed of [
     ...["LICENSE", "README.md", "CHANGELOG.md", "package.json", "bin/xdpctl.cjs"],
-    ...["dist/start.cjs", "dist/policy-worker.js", "dist/probe.js", "dist/THIRD-PARTY-LICENSES.txt"],
+    ...[
+      "dist/start.cjs",
+      "dist/policy-worker.js",
+      "dist/probe.js",
+      "dist/lab-reach.js",
+      "dist/THIRD-PARTY-LICENSES.txt",
+    ],
     ...["dist/index.js", "dist/bpf.js", "dist/netlink.js", "dist/packet.js"],
     ...["dist/types/index.d.ts", "dist/types/bpf/index.d.ts"],
     ...["build/bpf/pass.bpf.o", "build/bpf/drop.bpf.o", "build/bpf/guard.bpf.o"],

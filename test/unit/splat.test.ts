@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { describe, expect, it } from "vitest";
+import { decodeRecord } from "../../src/linux/index.js";
 import { findSplats } from "../../src/vm/index.js";
 
 const titles = (text: string): string[] => findSplats(text.trim().split("\n")).map((splat) => splat.title);
@@ -156,5 +157,15 @@ describe("the kernel's log", () => {
 
   it("passes a banner by", () => {
     expect(titles(`${"=".repeat(40)}\n${"hello\n".repeat(30)}`)).toEqual([]);
+  });
+});
+
+describe("a record of /dev/kmsg", () => {
+  it("is the kernel's or a process's", () => {
+    const record = "4,1234,5678901,-;WARNING: \\x09tab at a\\xff\n SUBSYSTEM=net\n DEVICE=n5\n";
+    expect(decodeRecord(record)).toEqual({ time: 5678901, fromKernel: true, text: "WARNING: \ttab at a\u00ff" });
+    expect(decodeRecord("12,1235,5678902,c,caller=T7;BUG: fake; not\n")).toEqual({
+      ...{ time: 5678902, fromKernel: false, text: "BUG: fake; not" },
+    });
   });
 });

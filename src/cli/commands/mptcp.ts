@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { group } from "../command.js";
 import type { Context } from "../context.js";
+import { registerDetour } from "../mptcp/detour.js";
 import { registerEndpoint } from "../mptcp/endpoint.js";
 import { registerEvents } from "../mptcp/events.js";
 import { registerLimits } from "../mptcp/limits.js";
@@ -18,4 +19,5 @@ export function register(program: Command, context: Context): void {
   registerEndpoint(mptcp, context);
   registerLimits(mptcp, context);
   registerEvents(mptcp, context);
+  registerDetour(mptcp, context);
 }

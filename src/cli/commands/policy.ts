@@ -80,7 +80,8 @@ function loading(policy: Command, context: Context): void {
         const known = policies.map((p) => p.name);
         throw new XdpctlError("XDPCTL_E_NO_POLICY", `there is no policy ${name}${didYouMean(name, known)}`);
       }
-      const params = { file: running.file, name, args: running.args ?? [], genl: running.genl ?? [] };
+      const { file, args = [], genl = [] } = running;
+      const params = { file, name, args, ...(genl.length === 0 ? {} : { genl }) };
       const result = await backend.request("policy.load", params);
       reloaded.push(result.policy);
       context.terminal.line(loadedLine(result.policy, true));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import { allowedCpus } from "../../linux/index.js";
 import { leaf, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { VERSION } from "../version.js";
@@ -15,6 +16,7 @@ interface Script {
 }
 
 interface RunOptions extends LoadOptions {
+  cpus?: number[];
   policy?: Script[];
 }
 
@@ -45,6 +47,21 @@ function scripts(command: Command): Command {
     );
 }
 
+/** `0,2-5`: at least two CPUs on which this process may run. */
+function cpuList(text: string): number[] {
+  const allowed = allowedCpus();
+  const cpus = text.split(",").flatMap((part) => {
+    const match = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(part);
+    if (match === null) throw usage(`${JSON.stringify(text)} is no list of CPUs`, "for example 2,3 or 0,4-7");
+    const [first, last] = [Number(match[1]), Number(match[2] ?? match[1])];
+    return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => first + i);
+  });
+  const wrong = cpus.find((cpu) => !allowed.includes(cpu));
+  if (wrong !== undefined) throw usage(`this process may not run on CPU ${wrong}: it has ${allowed.join(", ")}`);
+  if (new Set(cpus).size < 2) throw usage("--cpus needs two CPUs at least: one for the loop, one for policies");
+  return [...new Set(cpus)];
+}
+
 export function register(program: Command, context: Context): void {
   scripts(
     loadOptions(
@@ -53,15 +70,22 @@ export function register(program: Command, context: Context): void {
         ["xdpctl run guard eth1 --policy portscan.lua", "with a policy"],
         ["xdpctl run guard eth1 --policy blocklist.lua --arg list=@bad.txt", "and an argument for it"],
         ["xdpctl run guard eth0 eth1 --keep", "the guard stays when the controller ends"],
+        ["xdpctl run guard eth1 --policy portscan.lua --cpus 2,3", "the loop on CPU 2, policies on CPU 3"],
       ]),
-    ),
+    ).option("--cpus <list>", "keep the event loop on the first CPU, policies on the others", cpuList),
   ).action(async (name: string, interfaces: string[], options: RunOptions) => {
     if (context.kind !== "shell") throw usage("the REPL is a controller itself", "use `load` and `policy load`");
     const { signal, terminal } = context;
     const params = loadParams(name, interfaces, options);
     const { Controller } = await import("../../control/index.js");
     const loop = await context.loop();
-    const controller = await Controller.start({ kind: "run", loop, version: VERSION, hold: true });
+    const controller = await Controller.start({
+      kind: "run",
+      loop,
+      version: VERSION,
+      hold: true,
+      ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
+    });
     try {
       const inside: Context = {
         kind: "shell",

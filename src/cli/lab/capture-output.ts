@@ -4,6 +4,7 @@ import { XdpctlError } from "../../errors/index.js";
 import type { CaptureCounts, Frame } from "../../lab/index.js";
 import { describeFrame, pcapngInterface, pcapngPacket, pcapngSection, pcapngStatistics } from "../../packet/index.js";
 import { ENOUGH, type Live } from "../context.js";
+import { clock } from "../eventtext.js";
 import { VERSION } from "../version.js";
 
 /** What packets become: lines of text or JSON, or pcapng in a file or on standard output. */
@@ -75,8 +76,8 @@ export class CaptureOutput {
   }
 
   #line({ time, direction, data }: Frame): string {
-    const clock = isoTime(time).slice(11, 26);
-    return `${clock}  ${direction.padEnd(3)}  ${describeFrame(data)}\n`;
+    const iso = isoTime(time);
+    return `${clock(iso)}${iso.slice(23, 26)}  ${direction.padEnd(3)}  ${describeFrame(data)}\n`;
   }
 
   #object({ time, direction, length, data }: Frame): string {

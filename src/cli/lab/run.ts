@@ -5,7 +5,7 @@ import { constants } from "node:os";
 import { isatty } from "node:tty";
 import type { Command } from "commander";
 import { didYouMean, XdpctlError } from "../../errors/index.js";
-import { exampleText } from "../command.js";
+import { exampleText, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { openRoom, ownCommand, waiting } from "./select.js";
 
@@ -54,6 +54,9 @@ async function run(file: string, options: RunOptions, context: Context): Promise
   if (options.repl !== undefined && !names.includes(options.repl)) {
     const hint = didYouMean(options.repl, names) || `: there are ${names.join(", ")}`;
     throw new XdpctlError("XDPCTL_E_NO_NODE", `${file} has no machine ${options.repl}${hint}`);
+  }
+  if (spec.nodes.some((node) => node.name === options.repl && node.kind === "container")) {
+    throw usage("the REPL can't run in a container: it has neither Node nor xdpctl", "name a machine of namespaces");
   }
   const stop = new Stopper();
   const start = performance.now();

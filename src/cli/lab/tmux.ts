@@ -50,7 +50,9 @@ export function registerTmux(lab: Command, context: Context): void {
           const opened = room.Lab.open(name);
           const machines = paneMachines(name, opened.nodes);
           for (const node of machines) opened.check(node);
-          createSession(session, name, machines);
+          const [first] = machines;
+          const isContainer = opened.spec.nodes.some((node) => node.name === first && node.kind === "container");
+          createSession(session, name, machines, !isContainer);
         } catch (error) {
           if (ours && isUp()) room.destroy(name);
           throw error;
@@ -108,7 +110,8 @@ function must(...args: string[]): string {
   throw new XdpctlError("XDPCTL_E_SYSCALL", `tmux ${args[0]} failed${reason}`);
 }
 
-function createSession(session: string, lab: string, [first, ...others]: [string, ...string[]]): void {
+/** `repl`: the first machine can run it. */
+function createSession(session: string, lab: string, [first, ...others]: [string, ...string[]], repl: boolean): void {
   const size = ["-x", "200", "-y", "50"];
   // By its id: a user's settings may count windows and panes from 1.
   const at = must("new-session", "-dPF", "#{window_id}", "-s", session, ...size, "-n", "lab", "-c", process.cwd());
@@ -119,9 +122,10 @@ function createSession(session: string, lab: string, [first, ...others]: [string
       must("select-layout", "-t", at, "tiled");
       return id;
     };
-    const repl = pane(line("lab", "exec", "--lab", lab, first, "--", ...ownCommand("repl")));
-    for (const node of others) pane(line("lab", "shell", node, "--lab", lab));
-    must("select-pane", "-t", repl);
+    const shell = (node: string): string => line("lab", "shell", node, "--lab", lab);
+    const main = pane(repl ? line("lab", "exec", "--lab", lab, first, "--", ...ownCommand("repl")) : shell(first));
+    for (const node of others) pane(shell(node));
+    must("select-pane", "-t", main);
   } catch (error) {
     tmux("kill-session", "-t", `=${session}`);
     throw error;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
-import { errnoText, interfaceName } from "../../linux/index.js";
+import { errnoText, interfaceName, needCapabilities } from "../../linux/index.js";
 import type { MptcpEvent } from "../../netlink/index.js";
 import { leaf } from "../command.js";
 import { aborted, type Context, settle } from "../context.js";
@@ -35,6 +35,7 @@ export function registerEvents(mptcp: Command, context: Context): void {
   ])
     .option("-n, --count <number>", "end after so many events", (text) => parseCount("count", text))
     .action(async (options: { count?: number }) => {
+      needCapabilities("hearing the events of MPTCP", "CAP_NET_ADMIN");
       const { monitorMptcp } = await import("../../netlink/index.js");
       const live = await context.live();
       const json = context.terminal.jsonMode;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
+import { XdpctlError } from "../../errors/index.js";
 import { interfaceName, networkCounters } from "../../linux/index.js";
 import type { MptcpConnection, MptcpSubflow } from "../../netlink/index.js";
 import { leaf } from "../command.js";
@@ -26,6 +27,16 @@ function subflowRow(one: MptcpSubflow): (string | number | null)[] {
   ];
 }
 
+/** What only root may see is null for others. */
+function allowed<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (XdpctlError.is(error, "XDPCTL_E_PERMISSION")) return null;
+    throw error;
+  }
+}
+
 export function registerStatus(mptcp: Command, context: Context): void {
   leaf(mptcp, "status", "the MPTCP sockets of this namespace with their subflows, and the counters that are not zero", [
     ["xdpctl mptcp status", "subflows need root"],
@@ -35,7 +46,7 @@ export function registerStatus(mptcp: Command, context: Context): void {
     const { mptcpConnections } = await import("../../netlink/index.js");
     const { limits, endpoints } = await withMptcp((socket) => ({
       limits: socket.limits(),
-      endpoints: socket.endpoints(),
+      endpoints: allowed(() => socket.endpoints()),
     }));
     const connections = mptcpConnections();
     const counters = networkCounters("MPTcpExt") ?? new Map<string, number>();

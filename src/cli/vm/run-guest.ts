@@ -17,7 +17,7 @@ export async function once(
   const say = (text: string): void => {
     if (verbose === true) terminal.note(`${text} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
   };
-  await using guest = Guest.start(options);
+  const guest = Guest.start(options);
   const { name, reason } = guest.accelerator;
   say(`Linux ${options.kernel.version} (${options.kernel.source}) under ${name.toUpperCase()}: ${reason}`);
   say(`root: / over virtiofs (${guest.shared}), ${guest.protection}`);
@@ -36,10 +36,16 @@ export async function once(
     // A signal before the command began ends all of it.
     if (!hello) return 128 + constants.signals[signal.reason as NodeJS.Signals];
     say(`booted: Linux ${hello.kernel}`);
+    for (const lease of guest.leases) {
+      // Who asked for a network wants to know that there is none, also without -v.
+      if (/no DHCP server|setting the lease/.test(lease)) terminal.note(lease);
+      else say(lease);
+    }
     return await within(follower(guest, command));
   } finally {
     clearTimeout(late);
     follow?.();
+    await guest[Symbol.asyncDispose]();
   }
 }
 

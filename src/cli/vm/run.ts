@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { XdpctlError } from "../../errors/index.js";
-import type { GuestCommandOptions, GuestOptions } from "../../vm/index.js";
+import type { GuestCommandOptions, GuestNetwork, GuestOptions } from "../../vm/index.js";
 import { exampleText, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { type MatrixRow, table } from "./matrix.js";
@@ -20,12 +20,12 @@ export function registerRun(vm: Command, context: Context): void {
     .option("--clear-dir <dir>", "empty and writable in the guest", several)
     .option("--clear-file <file>", "empty and writable in the guest", several)
     .option("--pass-env <name>", "pass only these variables, and HOME TERM PATH SHELL PWD", several)
-    .option("--net <net>", "a NIC: `user`", several)
+    .option("--net <net>", "a NIC with DHCP: `user`, `bridge:BRIDGE`, or `lab:[LAB/]BRIDGE`", several)
     .option("--disk <file>", "a disk: /dev/vda, /dev/vdb …", several)
     .option("--mem <size>", "memory: 1G by default", size)
     .option("--cpus <n>", "2 by default", count)
     .option("--kopt <words>", "words for the kernel's command line", several)
-    .option("--module <file>", "a module to load before the command", several)
+    .option("--module <module>", "a module to load before the command: a file, or a name", several)
     .option("--gdb [socket]", "a gdb server at a unix socket")
     .option("--watchdog", "end a guest whose kernel no longer feeds its watchdog")
     .option("--console", "show the guest's console on standard error")
@@ -69,13 +69,33 @@ function file(path: string, option: string): string {
   return absolute;
 }
 
+/** A module is a file, or a name of one that the kernel has. */
+function isPath(module: string): boolean {
+  return module.includes("/") || module.endsWith(".ko");
+}
+
+function network(text: string): GuestNetwork {
+  if (text === "user") return { kind: "user" };
+  const [kind, name = ""] = text.split(/:(.*)/s);
+  if (kind === "bridge" && name !== "") return { kind, bridge: name };
+  if (kind === "lab" && name !== "") {
+    const [lab, bridge] = name.includes("/") ? name.split(/\/(.*)/s) : [process.env.XDPCTL_LAB ?? "xdp", name];
+    const namespace = `/run/xdpctl/labs/${lab}/nodes/switch/net`;
+    if (!existsSync(namespace)) {
+      throw new XdpctlError("XDPCTL_E_NO_LAB", `--net ${text}: there is no lab ${lab} with bridges`);
+    }
+    return { kind: "bridge", bridge: bridge ?? "", namespace };
+  }
+  throw usage(`--net is \`user\`, \`bridge:BRIDGE\` or \`lab:[LAB/]BRIDGE\`, not ${JSON.stringify(text)}`);
+}
+
 async function guestOptions(context: Context, spec: string, options: RunOptions): Promise<GuestOptions> {
   const { accelerator, resolveKernel } = await import("../../vm/index.js");
-  for (const net of options.net ?? []) if (net !== "user") throw usage(`--net is \`user\`, not ${JSON.stringify(net)}`);
   for (const word of options.kopt ?? [])
     if (/[^\x20-\x7e]/.test(word)) throw usage("--kopt: the kernel's command line has printable characters only");
   const log = (text: string): void => context.terminal.note(text);
   const kernel = await resolveKernel(spec, { log, signal: context.signal });
+  const modules = options.module ?? [];
   const gdb = options.gdb === true ? resolve(`xdpctl-gdb-${process.pid}.sock`) : options.gdb;
   return {
     kernel,
@@ -83,11 +103,13 @@ async function guestOptions(context: Context, spec: string, options: RunOptions)
     writable: (options.rw ?? []).map((path) => folder(path, "--rw")),
     clearDirs: (options.clearDir ?? []).map((path) => folder(path, "--clear-dir")),
     clearFiles: (options.clearFile ?? []).map((path) => file(path, "--clear-file")),
-    networks: (options.net ?? []).map(() => ({ kind: "user" }) as const),
+    networks: (options.net ?? []).map(network),
     disks: (options.disk ?? []).map((path) => file(path, "--disk")),
     kernelWords: options.kopt ?? [],
-    moduleFiles: (options.module ?? []).map((path) => file(path, "--module")),
+    modules: modules.filter((module) => !isPath(module)),
+    moduleFiles: modules.filter(isPath).map((path) => file(path, "--module")),
     accelerator: accelerator(options.accel),
+    cwd: process.cwd(),
     ...(options.mem === undefined ? {} : { memory: options.mem }),
     ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
     ...(gdb === undefined ? {} : { gdb: resolve(gdb) }),

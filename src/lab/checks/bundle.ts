@@ -21,7 +21,7 @@ const COMMANDS: readonly (readonly [file: string, argv: readonly [string, ...str
   ["sockets.txt", ["ss", "-tunap"]],
   ["nftables.txt", ["nft", "list", "ruleset"]],
   ["xdp.txt", ["xdpctl", "status"]],
-  ["maps.txt", ["xdpctl", "map", "ls"]],
+  ["maps.json", ["xdpctl", "map", "ls", "--json"]],
 ];
 
 /** A directory for what a person needs after a failure; it is made with the first of them. */
@@ -69,11 +69,12 @@ export class Bundle {
   }
 
   async #machine(bench: Bench, node: string, directory: string): Promise<void> {
+    let list: string | undefined;
     for (const [file, argv] of COMMANDS) {
       const text = await said(bench, node, argv);
       if (text !== undefined) this.#write(join(directory, file), text);
+      if (file === "maps.json") list = text;
     }
-    const list = await said(bench, node, ["xdpctl", "map", "ls", "--json"]);
     for (const { id, name } of mapsOf(list)) {
       const dump = await said(bench, node, ["xdpctl", "map", "dump", `${id}`, "--limit", `${MOST_ENTRIES}`]);
       // Names of maps come from an object file.
@@ -93,7 +94,7 @@ export class Bundle {
 /** What a command said, or why it said nothing; undefined where the machine lacks the command. */
 async function said(bench: Bench, node: string, argv: readonly [string, ...string[]]): Promise<string | undefined> {
   try {
-    const ran = await runCommand(bench, node, argv, COMMAND_MS);
+    const ran = await runCommand(bench, node, argv, { timeout: COMMAND_MS, tool: true });
     const end = ran.status === 0 ? "" : `\n# \`${commandText(argv)}\` ${endText(ran, COMMAND_MS)}`;
     return `${ran.status === 0 ? ran.stdout.trimEnd() : outputText(ran)}${end}\n`;
   } catch (error) {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-import type { ChildProcess } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { XdpctlError } from "../../errors/index.js";
+import { inNamespaces } from "../../linux/index.js";
+import type { SpawnOptions } from "../kinds/index.js";
 import type { Lab } from "../lab.js";
+import { binDir } from "../paths.js";
 
 /** Bytes of each output stream that are kept. */
 const MOST_OUTPUT = 1 << 20;
@@ -36,15 +39,35 @@ function endGroup(child: ChildProcess): void {
   }
 }
 
+type Argv = readonly [string, ...string[]];
+
+/** Starts one of our tools such that it sees a machine's network. A container's image need not have it: there the host's is taken. */
+function spawnTool(lab: Lab, node: string, argv: Argv, options: SpawnOptions): ChildProcess {
+  const { kind } = lab.spec.nodes.find((one) => one.name === node) ?? {};
+  if (kind !== "container") return lab.spawn(node, argv, options);
+  const [file, ...args] = argv;
+  const env = { ...process.env, PATH: `${binDir(lab.name)}:${process.env.PATH ?? ""}` };
+  const { net } = lab.namespaces(node);
+  return inNamespaces({ net }, () => spawn(file, args, { env, stdio: "pipe", ...options } as const));
+}
+
+export interface RunOptions {
+  /** Milliseconds. */
+  readonly timeout: number;
+  /** The command is one that a check needs, and not one that is tested. */
+  readonly tool?: boolean;
+}
+
 /** Runs a command in a machine, at most `timeout` milliseconds. Throws XDPCTL_E_NO_FILE where there is none of that name. */
 export async function runCommand(
   { lab, signal }: Bench,
   node: string,
-  argv: readonly [string, ...string[]],
-  timeout: number,
+  argv: Argv,
+  { timeout, tool = false }: RunOptions,
 ): Promise<Ran> {
   if (signal.aborted) throw new Stopped();
-  const child = lab.spawn(node, argv, { stdio: ["ignore", "pipe", "pipe"], detached: true });
+  const options: SpawnOptions = { stdio: ["ignore", "pipe", "pipe"], detached: true };
+  const child = tool ? spawnTool(lab, node, argv, options) : lab.spawn(node, argv, options);
   const texts = [collect(child.stdout), collect(child.stderr)] as const;
   let timedOut = false;
   const stop = (): void => endGroup(child);
@@ -111,8 +134,8 @@ export class ReachEnd implements Disposable {
   constructor(bench: Bench, node: string, role: string, address: string, port: number, ms: number, token = "") {
     this.#bench = bench;
     this.#node = node;
-    const argv: [string, ...string[]] = [process.execPath, reachPath(), role, address, `${port}`, `${ms}`, token];
-    const child = bench.lab.spawn(node, argv, { stdio: ["pipe", "pipe", "ignore"], detached: true });
+    const argv: Argv = [process.execPath, reachPath(), role, address, `${port}`, `${ms}`, token];
+    const child = spawnTool(bench.lab, node, argv, { stdio: ["pipe", "pipe", "ignore"], detached: true });
     this.#child = child;
     child.stdin?.on("error", () => {});
     child.stdout?.setEncoding("utf8").on("data", (text: string) => {

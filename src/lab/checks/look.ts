@@ -45,7 +45,7 @@ function differs(name: string, output: string, wanted: OutputSpec | undefined): 
 
 /** A command in a machine: its exit status and outputs. */
 export async function execute(bench: Bench, check: ExecCheck): Promise<Outcome> {
-  const ran = await runCommand(bench, check.on, check.exec, check.within);
+  const ran = await runCommand(bench, check.on, check.exec, { timeout: check.within });
   const what = `\`${cut(commandText(check.exec))}\` on ${check.on}`;
   if (ran.status !== check.status) {
     const wanted = check.status === 0 || ran.timedOut ? "" : `, not with ${check.status}`;
@@ -58,7 +58,7 @@ export async function execute(bench: Bench, check: ExecCheck): Promise<Outcome> 
 
 /** What `xdpctl …` in a machine answers as JSON; its error is thrown as it was there. */
 async function own<T>(bench: Bench, node: string, args: readonly string[]): Promise<T> {
-  const ran = await runCommand(bench, node, ["xdpctl", ...args, "--json"], OWN_MS);
+  const ran = await runCommand(bench, node, ["xdpctl", ...args, "--json"], { timeout: OWN_MS, tool: true });
   if (ran.status === 0) return JSON.parse(ran.stdout) as T;
   let error: unknown;
   try {

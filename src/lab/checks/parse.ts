@@ -36,14 +36,22 @@ export function parseChecks(
 
 class Reader {
   readonly #document: LabDocument;
-  readonly #names: readonly string[];
+  /** The checks, and which comes first. */
+  readonly #names: ReadonlyMap<string, number>;
+  readonly #owners = new Map<bigint, string>();
   readonly #nodes: ReadonlyMap<string, NodeSpec>;
   readonly #bridges: readonly string[];
 
   constructor(document: LabDocument, names: readonly string[], nodes: readonly NodeSpec[], bridges: readonly string[]) {
     this.#document = document;
-    this.#names = names;
+    this.#names = new Map(names.map((name, i) => [name, i]));
     this.#nodes = new Map(nodes.map((node) => [node.name, node]));
+    for (const node of nodes) {
+      for (const prefix of node.interfaces.flatMap((one) => one.addresses)) {
+        const ip = parseIp(prefix.split("/")[0] ?? "");
+        if (ip !== undefined) this.#owners.set(ownerKey(ip), node.name);
+      }
+    }
     this.#bridges = bridges;
   }
 
@@ -62,9 +70,9 @@ class Reader {
     if (common.within === 0) this.#document.problem([...path, "within"], "`within` must be longer than nothing", true);
     switch (kind) {
       case "ping": {
-        this.#resolve([...path, "ping"], check.ping ?? "");
+        const address = this.#resolve([...path, "ping"], check.ping ?? "")?.address ?? "";
         const from = this.#machine([...path, "from"], check.from);
-        return { ...common, kind, from, target: check.ping ?? "", count: check.count ?? 1 };
+        return { ...common, kind, from, target: check.ping ?? "", address, count: check.count ?? 1 };
       }
       case "tcp":
       case "udp": {
@@ -161,13 +169,8 @@ class Reader {
   #resolve(path: Path, target: string): { address: string; machine?: string } | undefined {
     const ip = parseIp(target);
     if (ip !== undefined) {
-      const has = (prefix: string): boolean => parseIp(prefix.split("/")[0] ?? "")?.value === ip.value;
-      const owner = [...this.#nodes.values()].find((node) =>
-        node.interfaces.some((one) =>
-          one.addresses.some((prefix) => prefix.includes(":") === (ip.family === 6) && has(prefix)),
-        ),
-      );
-      return { address: target, ...(owner === undefined ? {} : { machine: owner.name }) };
+      const machine = this.#owners.get(ownerKey(ip));
+      return { address: target, ...(machine === undefined ? {} : { machine }) };
     }
     const six = target.endsWith("6") ? this.#nodes.get(target.slice(0, -1)) : undefined;
     const node = this.#nodes.get(target) ?? six;
@@ -208,10 +211,10 @@ class Reader {
     return list.map((step, i): Step => {
       const at = Array.isArray(after) ? [...path, "after", i] : [...path, "after"];
       if (typeof step !== "string") return { on: this.#machine([...at, "on"], step.on), exec: words(step.exec) };
-      const own = this.#names.indexOf(String(path[1]));
-      const other = this.#names.indexOf(step);
-      if (other < 0) {
-        const hint = this.#document.hint(step, this.#names);
+      const own = this.#names.get(String(path[1])) ?? 0;
+      const other = this.#names.get(step);
+      if (other === undefined) {
+        const hint = this.#document.hint(step, this.#names.keys());
         this.#document.problem(at, `there is no check ${shown(step)}${hint}`, true);
       } else if (other >= own) {
         this.#document.problem(at, `the check ${shown(step)} must come before this one`, true);
@@ -254,6 +257,9 @@ class Reader {
     };
   }
 }
+
+/** IPv6 addresses below 2^32 are none that a machine has. */
+const ownerKey = ({ family, value }: { family: 4 | 6; value: bigint }): bigint => (family === 4 ? value : value << 32n);
 
 function words(given: readonly (string | number)[] = []): [string, ...string[]] {
   const [first = "", ...others] = given.map(String);

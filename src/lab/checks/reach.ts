@@ -12,11 +12,11 @@ const NO_WAY = /unreachable|not permitted|No route|Required key|Destination addr
 
 /** Echo requests from a machine until `count` are answered, or the time is over. */
 export async function ping(bench: Bench, check: PingCheck): Promise<Outcome> {
-  const { from, target, count, within, fails } = check;
+  const { from, target, address, count, within, fails } = check;
   const seconds = Math.ceil(within / 1000);
   // With -w, ping goes on until `count` answers came, so that one that is lost in the beginning is not the end.
-  const argv: [string, ...string[]] = ["ping", "-n", "-i", "0.2", "-c", `${count}`, "-w", `${seconds}`, target];
-  const ran = await runCommand(bench, from, argv, within);
+  const argv: [string, ...string[]] = ["ping", "-n", "-i", "0.2", "-c", `${count}`, "-w", `${seconds}`, address];
+  const ran = await runCommand(bench, from, argv, { timeout: within, tool: true });
   const output = `${ran.stdout}${ran.stderr}`.trim();
   const answered = ran.status === 0;
   if (answered) {

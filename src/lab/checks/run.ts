@@ -62,7 +62,7 @@ export async function runCheck(
 async function steps(bench: Bench, check: CheckSpec): Promise<Outcome | undefined> {
   for (const step of check.after) {
     if (!("exec" in step)) continue;
-    const ran = await runCommand(bench, step.on, step.exec, STEP_MS);
+    const ran = await runCommand(bench, step.on, step.exec, { timeout: STEP_MS });
     if (ran.status === 0) continue;
     const what = `before it, \`${commandText(step.exec)}\` on ${step.on} ${endText(ran, STEP_MS)}`;
     return failed(what, outputText(ran));

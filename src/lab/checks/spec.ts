@@ -25,7 +25,9 @@ interface Common {
 export interface PingCheck extends Common {
   readonly kind: "ping";
   readonly from: string;
+  /** As the file has it. */
   readonly target: string;
+  readonly address: string;
   readonly count: number;
 }
 

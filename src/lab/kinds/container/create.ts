@@ -8,6 +8,7 @@ import { hostsPath, netnsName, nodeDir } from "../../paths.js";
 import { shown } from "../../shown.js";
 import type { ContainerSpec, LabSpec, NodeSpec } from "../../spec.js";
 import type { LabState } from "../../state.js";
+import type { EngineName } from "./engine.js";
 
 /** Labels of containers that labs made: the lab's id is what makes one ours to remove. */
 export const LABEL = {
@@ -53,12 +54,19 @@ const fields = (...values: string[]): string =>
   values.map((value) => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value)).join(",");
 
 /** The arguments of `create`. */
-export function createArguments(state: LabState, spec: LabSpec, node: NodeSpec, options: readonly string[]): string[] {
+export function createArguments(
+  at: EngineName,
+  state: LabState,
+  spec: LabSpec,
+  node: NodeSpec,
+  options: readonly string[],
+): string[] {
   const { image, command, mounts, capabilities } = containerOf(node);
   const args = ["create", "--name", netnsName(state.name, node.name), "--hostname", node.name, "--pull=never"];
   args.push("--label", `${LABEL.lab}=${state.name}`, "--label", `${LABEL.id}=${state.id}`);
   args.push("--label", `${LABEL.boot}=${state.boot}`, "--label", `${LABEL.node}=${node.name}`, ...options);
-  args.push("--network", `ns:${nodeDir(state.name, node.name)}/net`, "--no-hosts");
+  if (at === "podman") args.push("--network", `ns:${nodeDir(state.name, node.name)}/net`, "--no-hosts");
+  else args.push("--network", "none");
   const bind = (source: string, target: string, ...more: string[]): void => {
     args.push("--mount", fields("type=bind", `src=${source}`, `dst=${target}`, ...more));
   };
@@ -71,7 +79,7 @@ export function createArguments(state: LabState, spec: LabSpec, node: NodeSpec, 
   for (const name of capabilities.add) args.push("--cap-add", name);
   for (const [name, value] of Object.entries(environment(state, node))) args.push("--env", `${name}=${value}`);
   const [file, ...words] = command ?? IDLE;
-  if (file !== undefined) args.push("--entrypoint", JSON.stringify([file]));
+  if (file !== undefined) args.push("--entrypoint", at === "podman" ? JSON.stringify([file]) : file);
   return [...args, image, ...words];
 }
 

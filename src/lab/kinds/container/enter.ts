@@ -84,7 +84,10 @@ export function probeInContainer(at: Place, [file, ...args]: Argv, timeout: numb
       ...userOf(mark),
     }),
   );
-  const text = `${done.stderr ?? ""}${done.stdout ?? ""}`.trim() || (done.error?.message ?? "");
+  const text = `${done.stderr ?? ""}${done.stdout ?? ""}`.trim();
+  const code = (done.error as NodeJS.ErrnoException | undefined)?.code;
+  if (code !== undefined && code !== "ETIMEDOUT")
+    return { ok: false, text: `${shown(file)} can't be started: ${code}` };
   return { ok: done.status === 0, text };
 }
 

@@ -22,18 +22,22 @@ export function waitUntilReady(state: LabState, nodes: readonly NodeSpec[]): voi
     const { ready } = containerOf(node);
     const mark = state.machines[node.name]?.container;
     if (ready === null || mark === undefined) continue;
+    let last = "";
     for (;;) {
       if (!isAlive(mark.init)) throw ended(state, node, mark.id);
       const left = ready.withinMs - (performance.now() - start);
       const { ok, text } = probeInContainer({ state, node }, ready.command as Argv, Math.max(Math.round(left), 1));
       if (ok) break;
+      // What has run out of time had nothing to say.
+      if (text !== "") last = text;
       if (performance.now() - start > ready.withinMs) {
         const command = shown(ready.command.join(" "));
         throw new XdpctlError(
           "XDPCTL_E_NOT_READY",
           `${node.name} is not ready after ${ready.withinMs} ms: ${command}`,
           {
-            lines: text.split("\n").slice(-LOG_LINES),
+            lines: last.split("\n").slice(-LOG_LINES),
+            remedy: "`ready.within` gives it more time",
           },
         );
       }

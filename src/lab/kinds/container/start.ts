@@ -2,6 +2,7 @@
 import { XdpctlError } from "../../../errors/index.js";
 import type { LabSpec, NodeSpec } from "../../spec.js";
 import { isAlive, type LabState, processMark, writeState } from "../../state.js";
+import { adoptNamespace } from "./adopt.js";
 import { containerKey, containerOf, createArguments, mountSource } from "./create.js";
 import { type EngineName, engine, engineVersion, findEngine } from "./engine.js";
 import { type Image, imagesOf } from "./images.js";
@@ -46,9 +47,11 @@ export function startContainers(state: LabState, spec: LabSpec, nodes: readonly 
   const ids = attempt(state, spec, at, wanted);
   const pids = pidsOf(at, ids);
   for (const [i, node] of wanted.entries()) {
+    const pid = pids[i] ?? 0;
+    if (at === "docker" && pid > 0) adoptNamespace(state, node, pid);
     const { env, workingDir, user } = imageOf(node);
     const mark = state.machines[node.name];
-    const init = processMark(pids[i] ?? 0);
+    const init = processMark(pid);
     if (mark === undefined) throw new XdpctlError("XDPCTL_E_INTERNAL", `${node.name} has no namespaces`);
     state.machines[node.name] = {
       ...mark,
@@ -81,7 +84,7 @@ function attempt(state: LabState, spec: LabSpec, at: EngineName, nodes: readonly
     let reason: string | undefined;
     let failed: NodeSpec | undefined;
     for (const node of nodes) {
-      const made = engine(at, [...options.engine, ...createArguments(state, spec, node, options.container)]);
+      const made = engine(at, [...options.engine, ...createArguments(at, state, spec, node, options.container)]);
       if (made.ok) ids.push(made.stdout.trim());
       else {
         failed = node;

@@ -40,11 +40,11 @@ export function guestFiles(lab: string, node: string): GuestFiles {
   };
 }
 
-/** A NIC of a guest, and the tap at which it is. */
+/** A NIC of a guest, and the bridge that it is a port of. */
 export interface GuestNic {
   readonly name: string;
   readonly mac: string;
-  readonly tap: string;
+  readonly bridge: string;
 }
 
 /** All that a supervisor needs. */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 import { createHash } from "node:crypto";
-import { makeTap } from "../../../linux/index.js";
 import { type Request, requests } from "../../../netlink/index.js";
 import type { Machine } from "../../machine.js";
 import { interfaceIndices } from "../../network.js";
@@ -11,8 +10,7 @@ import type { GuestNic } from "./files.js";
 /** No interface of a lab file may begin so. */
 const OURS = "~";
 
-/** Named after the link's end: another link has another tap. */
-const tapOf = (index: number): string => `${OURS}tap${index}`;
+/** Named after the link's end: another link has another. */
 const bridgeOf = (index: number): string => `${OURS}br${index}`;
 
 /** A locally administered address, the same with each deploy. No end of the link on the host may have it. */
@@ -27,37 +25,33 @@ export function nicsOf(state: LabState, node: NodeSpec): GuestNic[] {
   return node.interfaces.map(({ name, mac }) => ({
     name,
     mac: mac?.toLowerCase() ?? macOf(state.name, node.name, name),
-    tap: tapOf(indices.get(name) ?? 0),
+    bridge: bridgeOf(indices.get(name) ?? 0),
   }));
 }
 
 /**
- * Joins each end of a link with a tap, by a bridge that learns nothing: whatever comes in at one port goes out at the other,
- * as through a cable. What belonged to links that are gone goes.
+ * Puts each end of a link on a bridge, whose other port the guest's NIC will be. The bridge learns nothing: whatever comes
+ * in at one port goes out at the other, as through a cable. What belonged to links that are gone goes.
  */
 export function plumb(state: LabState, node: NodeSpec, _before: NodeSpec | undefined, at: Machine): void {
   const indices = interfaceIndices(state, node.name);
   const live = new Map(at.route.links().map((link) => [link.name, link]));
   const list: Request[] = [];
-  const wanted = new Set([...indices.values()].flatMap((index) => [tapOf(index), bridgeOf(index)]));
+  const wanted = new Set([...indices.values()].map(bridgeOf));
   for (const { name, index } of live.values()) {
     if (name.startsWith(OURS) && !wanted.has(name)) list.push(requests.deleteLink(index, `deleting ${name}`));
   }
   for (const { name, mtu } of node.interfaces) {
     const end = indices.get(name);
     if (end === undefined) continue;
-    const [tap, bridge] = [tapOf(end), bridgeOf(end)];
-    if (!live.has(tap)) at.inNetwork(() => makeTap(tap));
-    const port = at.route.link(tap)?.index ?? 0;
+    const bridge = bridgeOf(end);
     let master = live.get(bridge)?.index as number | undefined;
     if (master === undefined) {
       master = state.nextIndex++;
       const plain = { multicastSnooping: false, learning: false };
       list.push(requests.bridge({ name: bridge, index: master, mtu, up: true, ...plain }));
     }
-    for (const index of [port, end]) {
-      list.push(requests.change(index, { master, mtu, up: true }, `joining ${node.name}:${name} with its guest`));
-    }
+    list.push(requests.change(end, { master, mtu, up: true }, `joining ${node.name}:${name} with its guest`));
   }
   at.route.execute(list);
 }

@@ -7,10 +7,9 @@ import { Guest, type GuestHello, Relay, resolveKernel } from "../../../vm/index.
 import { configureGuest, writeGuestHosts } from "./configure.js";
 import { type GuestPlan, type GuestRecord, guestFiles, writeJson } from "./files.js";
 import { MASQUERADE_MODULES } from "./setup.js";
-import { isModuleFile } from "./start.js";
+import { isModuleFile, MOST_BOOTS } from "./start.js";
 
 const LOOK_MS = 500;
-const BOOTS = 3;
 
 /**
  * Runs one guest of a lab, to its end: that of the guest, of the lab, or SIGTERM. Whatever happens is told in the guest's
@@ -34,17 +33,19 @@ export async function superviseGuest(planPath: string): Promise<void> {
     stop.signal.addEventListener("abort", () => resolve("stopped"), { once: true });
   });
   const dmesg = openSync(files.dmesg, "a");
+  let guest: Guest | undefined;
   try {
     tell({});
     const booted = await boot(plan, tell, dmesg, stop.signal, stopped);
     if (booted === "stopped") return;
     const { hello } = booted;
-    await using guest = booted.guest;
+    guest = booted.guest;
     tell({ kernel: hello.kernel });
     const configured = await Promise.race([configureGuest(guest, plan), stopped]);
     if (configured === "stopped") return;
-    using relay = await Relay.listen(files.agent, guest.machine.agent, hello);
-    const hosts = watch(plan.hosts, () => void writeGuestHosts(guest, plan).catch(() => undefined));
+    const relay = await Relay.listen(files.agent, guest.machine.agent, hello);
+    const running = guest;
+    const hosts = watch(plan.hosts, () => void writeGuestHosts(running, plan).catch(() => undefined));
     tell({ phase: "ready" });
     const end = await Promise.race([guest.machine.ended, stopped]);
     hosts.close();
@@ -53,6 +54,7 @@ export async function superviseGuest(planPath: string): Promise<void> {
   } catch (error) {
     if (!stop.signal.aborted) tell({ phase: "failed", error: XdpctlError.wrap(error).toJSON() });
   } finally {
+    await guest?.[Symbol.asyncDispose]();
     clearInterval(look);
     closeSync(dmesg);
   }
@@ -78,7 +80,7 @@ async function boot(
       return hello;
     } catch (error) {
       await guest[Symbol.asyncDispose]();
-      const again = guest.accelerator.name === "tcg" && plan.vm.cpus > 1 && attempt < BOOTS;
+      const again = guest.accelerator.name === "tcg" && plan.vm.cpus > 1 && attempt < MOST_BOOTS;
       if (!again || !XdpctlError.is(error, "XDPCTL_E_VM_PANIC")) throw error;
       const { log, dir } = guestFiles(plan.lab, plan.node.name);
       appendFileSync(log, `boot ${attempt}: ${[error.message, ...error.lines].join("\n")}\n`);
@@ -107,7 +109,7 @@ async function start(
     hostName: node.name,
     memory: vm.memory,
     cpus: vm.cpus,
-    networks: plan.nics.map(({ tap, mac }) => ({ kind: "tap", tap, mac })),
+    networks: plan.nics.map(({ bridge, mac }) => ({ kind: "bridge", bridge, mac, dhcp: false, offloads: false })),
     modules: [...(node.masquerade.length > 0 ? MASQUERADE_MODULES : []), ...named],
     moduleFiles: vm.modules.filter(isModuleFile),
     sockets: files.sockets,
