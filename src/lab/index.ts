@@ -23,6 +23,7 @@ export {
   impairmentText,
   parseImpairment,
 } from "./impairment.js";
+export { type GuestPlaces, guestPlaces } from "./guest.js";
 export { LabEvents } from "./events.js";
 export { type Collected, gc } from "./gc.js";
 export type { InspectedInterface, InspectedNode, LabInspection } from "./inspect.js";

@@ -14,6 +14,7 @@ import {
   gdbServer,
   kernelImage,
   monitors,
+  secondConsole,
   serialConsole,
   sharedFolder,
   watchdog,
@@ -23,6 +24,8 @@ import type { Kernel } from "./record.js";
 /** Unix sockets of a machine that QEMU serves; none may have more than 107 bytes. */
 export interface GuestSockets {
   readonly console: string;
+  /** A second terminal, /dev/hvc0. */
+  readonly console1: string;
   readonly monitor: string;
   readonly qmp: string;
 }
@@ -109,7 +112,9 @@ export function plan(options: GuestOptions, dir: string): Plan {
     board({ accelerator: accel, cpus, memory: options.memory ?? 1024 }),
     kernelImage(options.kernel.image, initrdFile(options.kernel, options, dir)),
     serialConsole(join(dir, "console.log"), options.sockets?.console),
-    ...(options.sockets === undefined ? [] : [monitors(options.sockets.monitor, options.sockets.qmp)]),
+    ...(options.sockets === undefined
+      ? []
+      : [secondConsole(options.sockets.console1), monitors(options.sockets.monitor, options.sockets.qmp)]),
     ...shares.map(({ tag, socket }) => sharedFolder(tag, socket)),
     ...networks.devices,
     ...(options.disks ?? []).map(disk),

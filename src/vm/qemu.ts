@@ -71,6 +71,16 @@ export function serialConsole(log: string, socket?: string): Device {
   return { qemu: ["-chardev", backend, "-serial", "chardev:console"], kernel: ["console=ttyS0"] };
 }
 
+/** A terminal of its own, /dev/hvc0, on which the kernel says nothing. */
+export function secondConsole(socket: string): Device {
+  return {
+    qemu: [
+      ...["-chardev", `socket,id=console1,path=${escaped(socket)},server=on,wait=off`],
+      ...["-device", "virtio-serial-pci,id=consoles", "-device", "virtconsole,bus=consoles.0,chardev=console1"],
+    ],
+  };
+}
+
 /** The agent's port, at a descriptor that QEMU inherits: a connected unix socket. */
 export function agentPort(fd: number): Device {
   return {

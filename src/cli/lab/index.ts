@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { group } from "../command.js";
 import type { Context } from "../context.js";
 import { registerCapture } from "./capture.js";
+import { registerConsole, registerGdb } from "./console.js";
 import { registerDeploy, registerDestroy, registerGc, registerValidate } from "./deploy.js";
 import { registerEvents } from "./events.js";
 import { registerExec, registerShell } from "./exec.js";
@@ -25,6 +26,8 @@ export function registerLab(program: Command, context: Context): void {
   registerList(lab, terminal);
   registerExec(lab);
   registerShell(lab);
+  registerConsole(lab, terminal);
+  registerGdb(lab, terminal);
   registerRun(lab, context);
   registerCapture(lab, context);
   registerEvents(lab, context);

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { XdpctlError } from "../../../errors/index.js";
 import { errno, MS_BIND } from "../../../linux/index.js";
 import type { Guest } from "../../../vm/index.js";
-import type { GuestPlan } from "./files.js";
+import { type GuestPlan, STANDARD_PATH } from "./files.js";
 import { ipBatch, nftRules, nicNames, settings } from "./setup.js";
 
 const HOSTS = "/run/xdpctl/hosts";
@@ -58,7 +58,7 @@ async function has(guest: Guest, path: string, value: string): Promise<boolean> 
 
 /** Runs a command of the host's in the guest, to its end. Returns its output. Errors: XDPCTL_E_VM_SETUP. */
 async function run(guest: Guest, argv: readonly [string, ...string[]], input = ""): Promise<string> {
-  const command = guest.exec({ argv, env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" } });
+  const command = guest.exec({ argv, env: { PATH: STANDARD_PATH } });
   const texts = ["", ""];
   for (const [i, stream] of [command.stdout, command.stderr].entries()) {
     stream.on("data", (bytes: Buffer) => {

@@ -10,9 +10,8 @@ import type { GuestExit, Streams } from "../../../vm/index.js";
 import { binDir, packageRoot } from "../../paths.js";
 import { shown } from "../../shown.js";
 import type { Argv, Ending, Environment, Place, SpawnOptions } from "../kind.js";
-import { guestFiles, readRecord } from "./files.js";
+import { guestFiles, readRecord, STANDARD_PATH } from "./files.js";
 
-const STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const DEATH_MS = 1500;
 
 export function guestEnvironment({ state, node }: Place, base: Environment): Environment {

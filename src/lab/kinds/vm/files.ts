@@ -5,6 +5,9 @@ import type { ErrorObject } from "../../../errors/index.js";
 import { nodeDir } from "../../paths.js";
 import type { NodeSpec, VmSpec } from "../../spec.js";
 
+/** Where commands are found in a guest whose caller does not say. */
+export const STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /** The longest of them has 100 bytes with the longest names of lab and machine: a socket's may have 107. */
 export interface GuestFiles {
   readonly dir: string;
@@ -20,7 +23,12 @@ export interface GuestFiles {
   /** Where clients of the guest's agent connect. */
   readonly agent: string;
   /** For people and programs; names as in munet. */
-  readonly sockets: { readonly console: string; readonly monitor: string; readonly qmp: string };
+  readonly sockets: {
+    readonly console: string;
+    readonly console1: string;
+    readonly monitor: string;
+    readonly qmp: string;
+  };
   readonly gdb: string;
 }
 
@@ -35,7 +43,7 @@ export function guestFiles(lab: string, node: string): GuestFiles {
     console: at("console.log"),
     dmesg: at("dmesg.log"),
     agent: at("agent"),
-    sockets: { console: at("s/console"), monitor: at("s/monitor"), qmp: at("s/qmp") },
+    sockets: { console: at("s/console"), console1: at("s/console1"), monitor: at("s/monitor"), qmp: at("s/qmp") },
     gdb: at("s/gdbserver"),
   };
 }

@@ -5,6 +5,7 @@ import { XdpctlError } from "../../../errors/index.js";
 import { decodeRecord } from "../../../linux/index.js";
 import { Guest, type GuestHello, Relay, resolveKernel } from "../../../vm/index.js";
 import { configureGuest, writeGuestHosts } from "./configure.js";
+import { serveConsoles } from "./console-shell.js";
 import { type GuestPlan, type GuestRecord, guestFiles, writeJson } from "./files.js";
 import { MASQUERADE_MODULES } from "./setup.js";
 import { isModuleFile, MOST_BOOTS } from "./start.js";
@@ -47,6 +48,7 @@ export async function superviseGuest(planPath: string): Promise<void> {
     const running = guest;
     const hosts = watch(plan.hosts, () => void writeGuestHosts(running, plan).catch(() => undefined));
     tell({ phase: "ready" });
+    serveConsoles(guest, plan);
     const end = await Promise.race([guest.machine.ended, stopped]);
     hosts.close();
     relay.close();
