@@ -8,6 +8,7 @@
  *   --user          in a user namespace of its own in which this user is itself and has all capabilities: what needs them
  *                   works, on what is this user's
  *   --writable DIR  but for this directory (only with --read-only)
+ *   --unmount DIR   without what is mounted there (only with --read-only): else it would be kept alive, and seen
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -105,10 +106,15 @@ static void set_read_only(const char *path, bool on, int flags)
 		fail(path);
 }
 
-static void make_read_only(const char *writable)
+#define MOST_UNMOUNTS 256
+
+static void make_read_only(const char *writable, const char **unmounts, int count)
 {
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		fail("making a mount namespace");
+	for (int i = 0; i < count; i++)
+		while (!umount2(unmounts[i], MNT_DETACH | UMOUNT_NOFOLLOW))
+			;
 	if (writable && mount(writable, writable, NULL, MS_BIND | MS_REC, NULL))
 		fail(writable);
 	set_read_only("/", true, AT_RECURSIVE);
@@ -118,9 +124,9 @@ static void make_read_only(const char *writable)
 
 int main(int argc, char **argv)
 {
-	const char *writable = NULL;
+	const char *writable = NULL, *unmounts[MOST_UNMOUNTS];
 	bool read_only = false, user = false;
-	int i;
+	int i, count = 0;
 
 	for (i = 1; i < argc && strcmp(argv[i], "--"); i++) {
 		if (!strcmp(argv[i], "--parent") && i + 1 < argc) {
@@ -137,19 +143,21 @@ int main(int argc, char **argv)
 			user = true;
 		else if (!strcmp(argv[i], "--writable") && i + 1 < argc)
 			writable = argv[++i];
+		else if (!strcmp(argv[i], "--unmount") && i + 1 < argc && count < MOST_UNMOUNTS)
+			unmounts[count++] = argv[++i];
 		else {
 			fprintf(stderr, "xdpctl-launch: unknown option %s\n", argv[i]);
 			return 125;
 		}
 	}
 	if (i + 1 >= argc) {
-		fprintf(stderr, "usage: xdpctl-launch [--parent PID] [--user] [--read-only [--writable DIR]] -- COMMAND\n");
+		fprintf(stderr, "usage: xdpctl-launch [--parent PID] [--user] [--read-only [--writable DIR] [--unmount DIR]…] -- COMMAND\n");
 		return 125;
 	}
 	if (user)
 		enter_user_namespace();
 	if (read_only)
-		make_read_only(writable);
+		make_read_only(writable, unmounts, count);
 	execvp(argv[i + 1], argv + i + 1);
 	fprintf(stderr, "xdpctl-launch: %s: %m\n", argv[i + 1]);
 	return errno == ENOENT ? 127 : 126;

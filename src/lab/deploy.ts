@@ -1,18 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { randomBytes } from "node:crypto";
-import { existsSync, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, unlinkSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { type ErrorCode, XdpctlError } from "../errors/index.js";
-import {
-  errno,
-  MNT_DETACH,
-  MS_NODEV,
-  MS_NOEXEC,
-  MS_NOSUID,
-  MS_PRIVATE,
-  mount,
-  needCapabilities,
-  unmount,
-} from "../linux/index.js";
+import { errno, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, mount, needCapabilities } from "../linux/index.js";
 import { shown } from "./shown.js";
 import { writeHosts, writeLauncher } from "./files.js";
 import { impairLinks } from "./impair.js";
@@ -22,9 +12,10 @@ import { withLabLock } from "./lock.js";
 import { createMachines, type Machine, type MachinePlan, openMachine } from "./machine.js";
 import { configureMptcp } from "./multipath.js";
 import { interfaceIndices, wireBridges, wireLinks } from "./network.js";
-import { labDir, NETNS_DIR, NETNS_MARK, netnsLink, netnsName, nodeDir, SWITCH } from "./paths.js";
+import { labDir, SWITCH } from "./paths.js";
 import { endProcesses, machineProcesses } from "./processes.js";
 import { removeLab } from "./remove.js";
+import { checkNames, forgetMachine, nameMachine } from "./names.js";
 import { LAB_SCHEMA } from "./schema.js";
 import type { LabSpec } from "./spec.js";
 import { bootId, isAlive, type LabState, machineLives, processMark, readState, writeState } from "./state.js";
@@ -48,25 +39,24 @@ export interface DeployOptions {
   onProgress?: (progress: DeployProgress) => void;
 }
 
+export interface Made {
+  readonly lab: Lab;
+  /** There was none before. */
+  readonly isNew: boolean;
+}
+
 /**
- * Brings a lab up, or an existing one to what the spec says: machines, links, addresses and routes that are right already
- * are left alone. Synchronous; everything is usable when it returns.
- *
- * What fails is taken back. What a crash leaves is marked, and removed by the next deploy of that name or by `gc`.
- * Errors: XDPCTL_E_PERMISSION, XDPCTL_E_LAB_CONFLICT, XDPCTL_E_LAB_DEPLOY, XDPCTL_E_BAD_NAME.
+ * Makes a lab, or takes an existing one to what the spec says; what lives in its machines may still be on its way. What
+ * fails is taken back.
  */
-export function deploy(spec: LabSpec, options: DeployOptions = {}): Lab {
+export function makeLab(spec: LabSpec, options: DeployOptions): Made {
   const name = options.name ?? spec.name;
   checkLabName(name);
   needCapabilities("making a lab", "CAP_SYS_ADMIN", "CAP_NET_ADMIN");
   const wanted = { ...spec, name };
-  let isNew = false;
-  const lab = withLabLock(() => {
+  return withLabLock(() => {
     const prior = priorState(name, options);
-    if (prior === undefined) {
-      isNew = true;
-      return new Lab(deployNew(wanted, options));
-    }
+    if (prior === undefined) return { lab: new Lab(deployNew(wanted, options)), isNew: true };
     const before = prior.spec;
     try {
       if (options.tied === true) tie(prior);
@@ -75,15 +65,8 @@ export function deploy(spec: LabSpec, options: DeployOptions = {}): Lab {
       undo(prior, before);
       throw failure(name, error, "it is as it was before");
     }
-    return new Lab(prior);
+    return { lab: new Lab(prior), isNew: false };
   });
-  try {
-    for (const [kind, nodes] of byKind(lab.spec.nodes)) kind.awaitReady?.(lab.state, nodes);
-  } catch (error) {
-    if (isNew) lab.destroy();
-    throw error;
-  }
-  return lab;
 }
 
 export function checkLabName(name: string): void {
@@ -119,6 +102,12 @@ function priorState(name: string, options: DeployOptions): LabState | undefined 
     const self = state.tied?.pid === process.pid;
     if (options.tied === true && !self && isAlive(state.tied)) {
       throw new XdpctlError("XDPCTL_E_LAB_CONFLICT", `the lab ${name} is run by process ${state.tied?.pid}`);
+    }
+    if (state.phase !== "ready" && state.busy?.pid !== process.pid && isAlive(state.busy)) {
+      throw new XdpctlError(
+        "XDPCTL_E_LAB_CONFLICT",
+        `process ${state.busy?.pid} is making or removing the lab ${name}`,
+      );
     }
     if (state.phase === "ready" && (state.tied === undefined || isAlive(state.tied))) return state;
   }
@@ -167,11 +156,20 @@ function deployNew(spec: LabSpec, options: DeployOptions): LabState {
 function undo(state: LabState, before: LabSpec): void {
   try {
     converge(state, before, {});
+    settle(state);
   } catch {
-    state.phase = "broken";
-    delete state.busy;
-    writeState(state);
+    settle(state, "broken");
   }
+  writeState(state);
+}
+
+/** Whether its machines take a while, in which somebody else may want something of the lab. */
+export const waits = (spec: LabSpec): boolean => spec.nodes.some((node) => kindOf(node).isReady !== undefined);
+
+/** Nobody works on it any more. */
+export function settle(state: LabState, phase: "ready" | "broken" = "ready"): void {
+  state.phase = phase;
+  delete state.busy;
 }
 
 /** Takes a lab from what `state` says to what `spec` says, and keeps `state` true at every step. */
@@ -181,8 +179,13 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
   const before = new Map(state.spec.nodes.map((node) => [node.name, node]));
   const kinds = byKind(spec.nodes);
   for (const [kind, nodes] of kinds) kind.check?.(spec, nodes);
-  const wanted: MachinePlan[] = spec.nodes.map((node) => ({ ...node, namespaces: kindOf(node).namespaces }));
-  if (spec.bridges.length > 0) wanted.unshift({ name: SWITCH, forward: false, namespaces: ["net"] });
+  const wanted: MachinePlan[] = spec.nodes.map((node) => ({
+    ...node,
+    namespaces: kindOf(node).namespaces,
+    silent: kindOf(node).silent === true,
+  }));
+  // A switch speaks no IP of its own.
+  if (spec.bridges.length > 0) wanted.unshift({ name: SWITCH, forward: false, namespaces: ["net"], silent: true });
   checkNames(
     state,
     wanted.map((plan) => plan.name),
@@ -201,7 +204,7 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
       return turned || !machineLives(state, node);
     });
     end(state, lost);
-    for (const node of lost) forget(state, node);
+    for (const node of lost) forgetMachine(state, node);
     for (const node of Object.keys(state.machines)) machines.set(node, openMachine(name, node));
     const missing = wanted.filter((plan) => !machines.has(plan.name));
     createMachines(name, missing, (machine) => {
@@ -217,10 +220,11 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
     for (const node of spec.nodes) {
       const machine = machines.get(node.name) as Machine;
       kindOf(node).configure(state, node, before.get(node.name), machine);
-      configureMptcp(node, before.get(node.name), interfaceIndices(state, node.name), machine);
+      if (kindOf(node).silent !== true)
+        configureMptcp(node, before.get(node.name), interfaceIndices(state, node.name), machine);
     }
     for (const node of gone) {
-      forget(state, node);
+      forgetMachine(state, node);
       // The machine behind the bridges is nobody's.
       if (node !== SWITCH) progress({ step: "removed", node });
     }
@@ -234,8 +238,7 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
     if (state.started !== undefined) writeState(state);
     for (const [kind, nodes] of kinds) for (const node of kind.start?.(state, spec, nodes) ?? []) kept.delete(node);
     state.spec = spec;
-    state.phase = "ready";
-    delete state.busy;
+    if (!waits(spec)) settle(state);
     writeState(state);
     for (const node of spec.nodes) {
       const addresses = node.interfaces.flatMap((one) => one.addresses);
@@ -257,41 +260,4 @@ function end(state: LabState, nodes: readonly string[]): void {
   if (nodes.length === 0) return;
   for (const kind of state.started ?? []) kindOf({ kind }).stop?.(state, nodes);
   endProcesses(machineProcesses(state).filter((one) => nodes.includes(one.node)));
-}
-
-/** A name in /run/netns that leads elsewhere is someone else's, and stays. */
-function checkNames(state: LabState, nodes: readonly string[]): void {
-  for (const node of nodes) {
-    const path = netnsLink(state.name, node);
-    const found = lstatSync(path, { throwIfNoEntry: false });
-    if (found === undefined) continue;
-    if (found.isSymbolicLink() && readlinkSync(path) === `${nodeDir(state.name, node)}/net`) continue;
-    throw new XdpctlError(
-      "XDPCTL_E_LAB_CONFLICT",
-      `there is a namespace ${netnsName(state.name, node)} already, and it is not of the lab ${state.name}`,
-    );
-  }
-}
-
-/** Gives a machine its name in /run/netns: a link, so that nothing but the lab's directory holds the namespace. */
-function nameMachine(state: LabState, node: string): void {
-  const path = netnsLink(state.name, node);
-  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return;
-  if (!existsSync(NETNS_DIR)) {
-    mkdirSync(NETNS_DIR, { recursive: true });
-    mkdirSync(NETNS_MARK, { recursive: true });
-  }
-  symlinkSync(`${nodeDir(state.name, node)}/net`, path);
-}
-
-/** Removes what is left of one machine. */
-function forget(state: LabState, node: string): void {
-  const dir = nodeDir(state.name, node);
-  for (const kind of ["net", "mnt", "uts", "bpf"]) while (unmount(`${dir}/${kind}`, MNT_DETACH) === 0);
-  rmSync(dir, { recursive: true, force: true });
-  const path = netnsLink(state.name, node);
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() && readlinkSync(path) === `${dir}/net`) {
-    unlinkSync(path);
-  }
-  delete state.machines[node];
 }

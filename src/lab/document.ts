@@ -177,6 +177,7 @@ export class LabDocument {
     }
     if (yaml().isMap(node)) return this.#map(node, choice, path, depth);
     if (yaml().isSeq(node)) return this.#sequence(node.items as Node[], choice, path, depth);
+    if (choice.type === "number" && yaml().isScalar(node)) return node.source ?? String(node.value);
     const value: unknown = yaml().isScalar(node) ? node.value : null;
     this.#scalar(value, choice, path);
     return value;
@@ -267,6 +268,8 @@ const TYPE_NAMES: Record<string, string> = {
   array: "a list",
   string: "text",
   integer: "a whole number",
+  // Taken as it is written: 6.10 is not 6.1.
+  number: "a number",
   boolean: "true or false",
   null: "nothing",
 };

@@ -33,15 +33,22 @@ const quoted = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`;
 
 export const shellSettings = (lab: string): string => join(binDir(lab), "shellrc");
 
-/** The directory that comes first in the machines' PATH: `xdpctl` there is this one, run by this Node. */
-export function writeLauncher(lab: string): void {
+/** What is in the directory that comes first in the machines' PATH: `xdpctl` there is this one, run by this Node. */
+export function launcherFiles(lab: string): Record<string, { text: string; mode: string }> {
   const dir = binDir(lab);
-  mkdirSync(dir, { recursive: true });
   const command = [process.execPath, join(packageRoot(), "bin", "xdpctl.cjs")].map(quoted).join(" ");
-  const file = join(dir, "xdpctl");
-  writeFileSync(file, `#!/bin/sh\nexec ${command} "$@"\n`);
-  chmodSync(file, 0o755);
   // A login file may set PATH anew.
   const settings = ["[ -r ~/.bashrc ] && . ~/.bashrc", `PATH=${quoted(dir)}:$PATH`, "PS1='\\u@\\h:\\w\\$ '"];
-  writeFileSync(shellSettings(lab), `${settings.join("\n")}\n`);
+  return {
+    [join(dir, "xdpctl")]: { text: `#!/bin/sh\nexec ${command} "$@"\n`, mode: "755" },
+    [shellSettings(lab)]: { text: `${settings.join("\n")}\n`, mode: "644" },
+  };
+}
+
+export function writeLauncher(lab: string): void {
+  mkdirSync(binDir(lab), { recursive: true });
+  for (const [path, { text, mode }] of Object.entries(launcherFiles(lab))) {
+    writeFileSync(path, text);
+    chmodSync(path, Number.parseInt(mode, 8));
+  }
 }

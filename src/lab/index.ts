@@ -13,7 +13,8 @@ export {
   type TestRun,
   timeText,
 } from "./checks/index.js";
-export { type DeployOptions, type DeployProgress, deploy } from "./deploy.js";
+export type { DeployOptions, DeployProgress } from "./deploy.js";
+export { type BringUpOptions, bringUp, deploy } from "./up.js";
 export { type ImpairedEnd, type ImpairmentChange, impair, impairments } from "./impair.js";
 export {
   IMPAIRMENT_KEYS,
@@ -22,6 +23,7 @@ export {
   impairmentText,
   parseImpairment,
 } from "./impairment.js";
+export { type GuestPlaces, guestPlaces } from "./guest.js";
 export { LabEvents } from "./events.js";
 export { type Collected, gc } from "./gc.js";
 export type { InspectedInterface, InspectedNode, LabInspection } from "./inspect.js";
@@ -33,6 +35,7 @@ export {
   type NamespacePaths,
 } from "./lab.js";
 export type { Ending, SpawnOptions } from "./kinds/index.js";
+export { superviseGuest } from "./supervise.js";
 export { flapLink, type LinkEndState, setLink } from "./link.js";
 export { findLink, findPlace, type LinkPlaces, type Place } from "./place.js";
 export { type LabWatch, watchLab } from "./watch.js";

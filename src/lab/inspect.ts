@@ -29,6 +29,20 @@ export interface InspectedNode {
   readonly routes: readonly string[];
   readonly processes: readonly { readonly pid: number; readonly command: string }[];
   readonly container?: InspectedContainer;
+  readonly vm?: InspectedGuest;
+}
+
+export interface InspectedGuest {
+  /** `uname -r`; empty before it is known. */
+  readonly kernel: string;
+  /** `tcg: there is no /dev/kvm`. */
+  readonly accelerator: string;
+  readonly phase: "starting" | "booting" | "ready" | "failed" | "ended";
+  /** The file with all that its console said. */
+  readonly console: string;
+  /** Why it failed or ended, and its last words. */
+  readonly error?: string;
+  readonly lines?: readonly string[];
 }
 
 export interface InspectedContainer {

@@ -33,7 +33,7 @@ import {
   unshareMounts,
 } from "../linux/index.js";
 import { EthtoolSocket, openRoute, type RouteSocket } from "../netlink/index.js";
-import { hostsPath, labDir, nodeDir, SWITCH } from "./paths.js";
+import { hostsPath, labDir, nodeDir } from "./paths.js";
 import { shown } from "./shown.js";
 import { labNames, type MachineMark } from "./state.js";
 
@@ -104,6 +104,8 @@ export interface MachinePlan {
   readonly forward: boolean;
   /** What it gets beside its network namespace. */
   readonly namespaces: readonly NamespaceKind[];
+  /** Nothing in it speaks IP. */
+  readonly silent: boolean;
 }
 
 /**
@@ -151,10 +153,9 @@ export function createMachines(lab: string, plans: readonly MachinePlan[], made:
   }
 }
 
-function createNetwork({ name, forward }: MachinePlan): Machine {
+function createNetwork({ name, forward, silent }: MachinePlan): Machine {
   unshare(CLONE_NEWNET);
-  if (name === SWITCH) {
-    // A switch speaks no IP of its own.
+  if (silent) {
     writeSetting("net/ipv6/conf/default/disable_ipv6", "1");
   } else {
     quietIpv6();

@@ -27,6 +27,12 @@ function interfaceOf(spec: LabSpec, end: EndSpec): InterfaceSpec | undefined {
   return spec.nodes.find((node) => node.name === end.node)?.interfaces.find((one) => one.name === end.interface);
 }
 
+/** The hardware address of an end here; that of a guest's NIC is the guest's alone. */
+function hostAddress(spec: LabSpec, end: EndSpec): string | undefined {
+  const isGuest = "node" in end && spec.nodes.some((node) => node.name === end.node && node.kind === "vm");
+  return isGuest ? undefined : interfaceOf(spec, end)?.mac;
+}
+
 /** What makes a link this link: with another text it is made anew. */
 export function linkKey(spec: LabSpec, link: LinkSpec): string {
   return JSON.stringify([link.ends, link.mtu, link.ends.map((end) => interfaceOf(spec, end)?.mac ?? null)]);
@@ -80,7 +86,7 @@ export function wireLinks(state: LabState, spec: LabSpec, machines: Machines): v
     if (have.has(key)) continue;
     const index: [number, number] = [state.nextIndex++, state.nextIndex++];
     const ends = link.ends.map((end, i): VethPeer => {
-      const mac = interfaceOf(spec, end)?.mac;
+      const mac = hostAddress(spec, end);
       const at = machine(machines, machineOf(end));
       ports.set(at, [...(ports.get(at) ?? []), index[i] as number]);
       const bridge = "bridge" in end ? state.bridges[end.bridge] : undefined;

@@ -8,6 +8,7 @@ import { shown } from "./shown.js";
 import { NetworkSet, parseIp, parsePrefix } from "./ip.js";
 import { mptcpSpec } from "./multipath.js";
 import { containerSpec } from "./kinds/container/spec.js";
+import { vmSpec } from "./kinds/vm/spec.js";
 import { Neighbours } from "./neighbours.js";
 import { LAB_SCHEMA, type LabFile } from "./schema.js";
 import type { EndSpec, LabSpec, NodeSpec, RouteSpec } from "./spec.js";
@@ -101,9 +102,10 @@ function nodeSpec(document: LabDocument, topology: Topology, neighbours: Neighbo
   }
   const mptcp = mptcpSpec(document, node);
   const container = node.settings.kind === "container" ? containerSpec(document, node) : undefined;
+  const vm = node.settings.kind === "vm" ? vmSpec(node) : undefined;
   return {
     name: node.name,
-    kind: container === undefined ? "netns" : "container",
+    kind: container !== undefined ? "container" : vm !== undefined ? "vm" : "netns",
     forward: node.settings.forward === true,
     masquerade: masqueraded(node),
     interfaces: node.interfaces.map(({ name, addresses, mtu, mac }) => ({
@@ -117,6 +119,7 @@ function nodeSpec(document: LabDocument, topology: Topology, neighbours: Neighbo
     sysctls: texts(node.settings.sysctls),
     env: texts(node.settings.env),
     ...(container === undefined ? {} : { container }),
+    ...(vm === undefined ? {} : { vm }),
   };
 }
 

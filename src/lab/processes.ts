@@ -72,15 +72,15 @@ export function endProcesses(processes: readonly MachineProcess[]): void {
 function gone(processes: readonly MachineProcess[]): boolean {
   const deadline = Date.now() + GRACE_MS;
   for (;;) {
-    if (!processes.some(({ mark }) => runs(mark))) return true;
+    if (!processes.some(({ mark }) => isRunning(mark))) return true;
     if (Date.now() > deadline) return false;
     Atomics.wait(sleeper, 0, 0, PAUSE_MS);
   }
 }
 
 /** A zombie has left its namespaces, and our own children are zombies until Node's loop runs again. */
-function runs(mark: ProcessMark): boolean {
-  if (!isAlive(mark)) return false;
+export function isRunning(mark: ProcessMark | undefined): boolean {
+  if (mark === undefined || !isAlive(mark)) return false;
   try {
     const stat = readFileSync(`/proc/${mark.pid}/stat`, "utf8");
     return stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3) !== "Z";

@@ -2,6 +2,7 @@
 import { CHECK, CHECK_NAME } from "./checks/schema.js";
 
 import { CONTAINER_PROPERTIES } from "./kinds/container/schema.js";
+import { VM_PROPERTIES } from "./kinds/vm/schema.js";
 
 /*
  * The one description of a lab file: schema/lab.schema.json is this value written out, the TypeScript types are inferred
@@ -125,10 +126,11 @@ const NODE = {
   properties: {
     kind: {
       type: "string",
-      description: "`netns` (the default; `linux` means the same), `container`, `bridge`, or one of `kinds`.",
+      description: "`netns` (the default; `linux` means the same), `container`, `vm`, `bridge`, or one of `kinds`.",
     },
     ...NODE_PROPERTIES,
     ...CONTAINER_PROPERTIES,
+    ...VM_PROPERTIES,
   },
   additionalProperties: false,
 } as const;
@@ -263,6 +265,8 @@ type Required<S> = S extends { readonly required: readonly (infer R)[] } ? R : n
 type Flatten<T> = { [K in keyof T]: T[K] };
 interface Primitive {
   string: string;
+  /** As it is written. */
+  number: string;
   integer: number;
   boolean: boolean;
   null: null;

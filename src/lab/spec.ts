@@ -52,9 +52,20 @@ export interface ContainerSpec {
   readonly pull: boolean;
 }
 
+/** What a machine of the kind `vm` has beside. */
+export interface VmSpec {
+  /** As `xdpctl vm run --kernel` takes it; a path is relative to the lab file's directory. */
+  readonly kernel: string;
+  /** MiB */
+  readonly memory: number;
+  readonly cpus: number;
+  /** Modules that are loaded before anything else: names, or files (`./echo.ko`), relative to the lab file's directory. */
+  readonly modules: readonly string[];
+}
+
 export interface NodeSpec {
   readonly name: string;
-  readonly kind: "netns" | "container";
+  readonly kind: "netns" | "container" | "vm";
   readonly forward: boolean;
   readonly masquerade: readonly string[];
   readonly interfaces: readonly InterfaceSpec[];
@@ -64,6 +75,7 @@ export interface NodeSpec {
   readonly env: Readonly<Record<string, string>>;
   /** What a machine of the kind `container` has beside. */
   readonly container?: ContainerSpec;
+  readonly vm?: VmSpec;
 }
 
 export interface BridgeSpec {

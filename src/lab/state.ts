@@ -22,6 +22,15 @@ export interface MachineMark {
   readonly uts?: string;
   /** What was started in it. */
   readonly container?: ContainerMark;
+  readonly vm?: GuestMark;
+}
+
+/** A guest that was started. */
+export interface GuestMark {
+  /** What it was made of: with another text it is made anew. */
+  readonly key: string;
+  /** The process with which it goes. */
+  readonly supervisor: ProcessMark;
 }
 
 /** A container that was started, and what its image says of commands in it. */

@@ -2,6 +2,7 @@
 import type { LabDocument, Path } from "./document.js";
 import { type Impairment, impairmentProblem, isImpaired, readImpairment } from "./impairment.js";
 import { CONTAINER_PROPERTIES } from "./kinds/container/schema.js";
+import { VM_PROPERTIES } from "./kinds/vm/schema.js";
 import { shown } from "./shown.js";
 import type { BridgeFile, EndpointFile, ImpairFile, LabFile, LinkFile, NodeFile } from "./schema.js";
 
@@ -53,7 +54,7 @@ export interface Topology {
 }
 
 export const DEFAULT_MTU = 1500;
-const BASE_KINDS = ["netns", "linux", "container", "bridge"];
+const BASE_KINDS = ["netns", "linux", "container", "vm", "bridge"];
 
 /** Follows `kind` and `defaults`: the most specific setting wins, maps are merged. */
 function inherit(document: LabDocument, file: LabFile, own: NodeFile, path: Path): NodeFile {
@@ -90,12 +91,19 @@ function inherit(document: LabDocument, file: LabFile, own: NodeFile, path: Path
   return merged;
 }
 
+const OF_KINDS = {
+  container: [CONTAINER_PROPERTIES, "containers"],
+  vm: [VM_PROPERTIES, "virtual machines"],
+} as const;
+
 /** Settings of one kind of machine mean nothing to another; in `defaults` they wait for the machines that they are for. */
 function refuseOthers(document: LabDocument, kind: string, chain: readonly NodeFile[], path: Path): void {
-  if (kind === "container") return;
-  for (const name of Object.keys(CONTAINER_PROPERTIES) as (keyof typeof CONTAINER_PROPERTIES)[]) {
-    if (!chain.some((one) => one[name] !== undefined)) continue;
-    document.problem([...path, name], `${shown(name)} is a setting of containers: \`kind: container\``);
+  for (const [owner, [properties, what]] of Object.entries(OF_KINDS)) {
+    if (kind === owner) continue;
+    for (const name of Object.keys(properties) as (keyof NodeFile)[]) {
+      if (!chain.some((one) => one[name] !== undefined)) continue;
+      document.problem([...path, name], `${shown(name)} is a setting of ${what}: \`kind: ${owner}\``);
+    }
   }
 }
 

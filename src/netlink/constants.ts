@@ -57,6 +57,7 @@ export const IFLA = {
 export const IFLA_INFO_KIND = 1;
 export const IFLA_INFO_DATA = 2;
 export const VETH_INFO_PEER = 1;
+export const IFLA_BR_AGEING_TIME = 4;
 export const IFLA_BR_MCAST_SNOOPING = 23;
 /** Dumps come without the statistics, which are half of their bytes. */
 export const RTEXT_FILTER_SKIP_STATS = 1 << 3;

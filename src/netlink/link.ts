@@ -4,6 +4,7 @@ import {
   IFF_LOWER_UP,
   IFF_UP,
   IFLA,
+  IFLA_BR_AGEING_TIME,
   IFLA_BR_MCAST_SNOOPING,
   IFLA_INFO_DATA,
   IFLA_INFO_KIND,
@@ -171,12 +172,16 @@ export interface BridgeSettings extends LinkSettings {
   index?: number;
   /** IGMP and MLD snooping; the kernel's default is on. */
   multicastSnooping?: boolean;
+  /** Whether it remembers on which port an address is; the kernel's default is yes. */
+  learning?: boolean;
 }
 
 /** Body of RTM_NEWLINK that makes a bridge (without spanning tree: its ports forward at once). */
 export function bridgeBody(bridge: BridgeSettings): Part {
-  const data =
-    bridge.multicastSnooping === undefined ? [] : [u8(IFLA_BR_MCAST_SNOOPING, bridge.multicastSnooping ? 1 : 0)];
+  const { multicastSnooping, learning } = bridge;
+  const data = multicastSnooping === undefined ? [] : [u8(IFLA_BR_MCAST_SNOOPING, multicastSnooping ? 1 : 0)];
+  // What it learns is forgotten at once.
+  if (learning === false) data.push(u32(IFLA_BR_AGEING_TIME, 0));
   return [
     linkHeader(bridge.index, ...upFlags(bridge)),
     settingParts(bridge),

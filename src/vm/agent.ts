@@ -28,6 +28,12 @@ interface Pending {
   reject(error: Error): void;
 }
 
+/** Who gets what the guest says of one command or operation. */
+export interface Receiver {
+  received(frame: Frame): void;
+  lost(error: XdpctlError): void;
+}
+
 interface AgentEvents {
   /** A record of the guest's kernel log: `PRIORITY,SEQUENCE,MICROSECONDS,…;TEXT`. */
   kmsg: [record: string];
@@ -42,7 +48,7 @@ interface AgentEvents {
 export class Agent extends EventEmitter<AgentEvents> {
   readonly #stream: Duplex;
   readonly #reader = new FrameReader();
-  readonly #commands = new Map<number, GuestCommand>();
+  readonly #receivers = new Map<number, Receiver>();
   readonly #operations = new Map<number, Pending>();
   #next = 1;
   /** Bytes that came, and that the guest does not know of yet. */
@@ -87,13 +93,14 @@ export class Agent extends EventEmitter<AgentEvents> {
         this.#hello(decodeList(frame.data));
         return;
       case GUEST.done:
-        this.#done(frame);
+        if (this.#operations.has(frame.id)) this.#done(frame);
+        else this.#receivers.get(frame.id)?.received(frame);
         return;
       case GUEST.kmsg:
         this.emit("kmsg", frame.data.toString("utf8"));
         return;
       default:
-        this.#commands.get(frame.id)?.received(frame);
+        this.#receivers.get(frame.id)?.received(frame);
     }
   }
 
@@ -119,9 +126,9 @@ export class Agent extends EventEmitter<AgentEvents> {
     const gone = new XdpctlError("XDPCTL_E_VM_DIED", "the guest is gone");
     this.#greet.reject(gone);
     for (const pending of this.#operations.values()) pending.reject(gone);
-    for (const command of this.#commands.values()) command.lost(gone);
+    for (const receiver of this.#receivers.values()) receiver.lost(gone);
     this.#operations.clear();
-    this.#commands.clear();
+    this.#receivers.clear();
     this.emit("close");
   }
 
@@ -154,15 +161,31 @@ export class Agent extends EventEmitter<AgentEvents> {
       },
       ended: () => {
         this.#send(HOST.ack, id);
-        this.#commands.delete(id);
+        this.#receivers.delete(id);
       },
     });
     if (this.#closed) command.lost(new XdpctlError("XDPCTL_E_VM_DIED", "the guest is gone"));
     else {
-      this.#commands.set(id, command);
+      this.#receivers.set(id, command);
       command.start();
     }
     return command;
+  }
+
+  /** A new id for what another client asks of this guest; until `release`, `receiver` gets all that is said of it. */
+  adopt(receiver: Receiver): number {
+    const id = this.#next++;
+    this.#receivers.set(id, receiver);
+    return id;
+  }
+
+  release(id: number): void {
+    this.#receivers.delete(id);
+  }
+
+  /** Passes a frame on, under an id that `adopt` gave. */
+  forward(type: number, id: number, data: Uint8Array, stream = 0): void {
+    if (!this.#closed) this.#stream.write(encodeFrame(type, id, data, stream));
   }
 
   /** Ends the guest. */

@@ -1,119 +1,20 @@
 // SPDX-License-Identifier: MIT
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { XdpctlError } from "../errors/index.js";
-import { type Accelerator, accelerator } from "./accel.js";
-import type { GuestHello } from "./agent.js";
 import { hasCapability } from "../linux/index.js";
-import { cacheDir } from "./cache.js";
+import type { Accelerator } from "./accel.js";
+import type { GuestHello } from "./agent.js";
 import { ConsoleLog } from "./console.js";
 import type { GuestCommand, GuestCommandOptions, GuestExit } from "./guest-command.js";
-import { initramfs } from "./initramfs.js";
-import type { Kernel } from "./record.js";
-import { FIRST_FREE_FD, machineCommand, VirtualMachine } from "./machine.js";
-import { type GuestNetwork, Networks } from "./network.js";
-import {
-  board,
-  type Device,
-  disk,
-  findQemu,
-  gdbServer,
-  kernelImage,
-  serialConsole,
-  sharedFolder,
-  watchdog,
-} from "./qemu.js";
+import { type GuestOptions, plan, QUIET } from "./guest-plan.js";
+import { VirtualMachine } from "./machine.js";
+import type { Networks } from "./network.js";
+import { findQemu } from "./qemu.js";
 import { AGENT_IN_GUEST, rootSteps } from "./root-steps.js";
 import { RunDir } from "./run-dir.js";
 import { Share } from "./share.js";
-
-export interface GuestOptions {
-  readonly kernel: Kernel;
-  readonly overlays?: readonly string[];
-  /** Folders that are really written to. */
-  readonly writable?: readonly string[];
-  readonly clearDirs?: readonly string[];
-  readonly clearFiles?: readonly string[];
-  readonly networks?: readonly GuestNetwork[];
-  readonly disks?: readonly string[];
-  /** MiB; 1024 by default. */
-  readonly memory?: number;
-  /** Where the command will run. */
-  readonly cwd?: string;
-  /** 2 by default. */
-  readonly cpus?: number;
-  readonly kernelWords?: readonly string[];
-  /** Modules of the kernel that are loaded at once, by name. */
-  readonly modules?: readonly string[];
-  /** Module files that are loaded when the root is there. */
-  readonly moduleFiles?: readonly string[];
-  /** Path of a unix socket for gdb. */
-  readonly gdb?: string;
-  readonly watchdog?: boolean;
-  readonly accelerator?: Accelerator;
-  readonly qemu?: string;
-  /** Milliseconds without a sign of life until a boot is given up; 30,000 by default. */
-  readonly silenceMs?: number;
-  /** Records of the guest's kernel log. */
-  readonly onKmsg?: (record: string) => void;
-}
-
-/** The first file system of guests, made once for each kernel and agent. */
-function initrdFile(kernel: Kernel, options: GuestOptions, dir: string): string {
-  const { key, build } = initramfs(kernel, {
-    network: (options.networks?.length ?? 0) > 0,
-    modules: [
-      ...((options.disks?.length ?? 0) > 0 ? ["virtio_blk"] : []),
-      ...(options.watchdog === true ? ["i6300esb"] : []),
-      ...(options.modules ?? []),
-    ],
-  });
-  const path = join(cacheDir(), "initramfs", `${key}.cpio`);
-  if (existsSync(path)) return path;
-  const contents = build();
-  try {
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(`${path}.${process.pid}`, contents);
-    renameSync(`${path}.${process.pid}`, path);
-    return path;
-  } catch {
-    // A cache that is somebody else's, or full: then it is made for this guest alone.
-    const own = join(dir, "initramfs.cpio");
-    if (dir !== NOWHERE) writeFileSync(own, contents);
-    return own;
-  }
-}
-
-interface Plan {
-  readonly devices: Device[];
-  readonly shares: { tag: string; path: string; writable: boolean; socket: string }[];
-  readonly accelerator: Accelerator;
-  readonly networks: Networks;
-}
-
-function plan(options: GuestOptions, dir: string): Plan {
-  const accel = options.accelerator ?? accelerator();
-  const cpus = options.cpus ?? 2;
-  const networks = new Networks(options.networks ?? [], cpus, FIRST_FREE_FD, dir === NOWHERE);
-  const shares = [{ tag: "root", path: "/", writable: false, socket: join(dir, "root.sock") }];
-  for (const [i, path] of (options.writable ?? []).entries())
-    shares.push({ tag: `rw${i}`, path, writable: true, socket: join(dir, `rw${i}.sock`) });
-  const devices: Device[] = [
-    board({ accelerator: accel, cpus, memory: options.memory ?? 1024 }),
-    kernelImage(options.kernel.image, initrdFile(options.kernel, options, dir)),
-    serialConsole(join(dir, "console.log")),
-    ...shares.map(({ tag, socket }) => sharedFolder(tag, socket)),
-    ...networks.devices,
-    ...(options.disks ?? []).map(disk),
-    ...(options.gdb === undefined ? [] : [gdbServer(options.gdb)]),
-    ...(options.watchdog === true ? [watchdog()] : []),
-  ];
-  return { devices, shares, accelerator: accel, networks };
-}
-
-/** Stands for the directory of a guest that is not started. */
-const NOWHERE = "RUN";
 
 /** A guest that feeds its watchdog for so long no more is ended. */
 const WATCHDOG_SECONDS = 10;
@@ -121,18 +22,10 @@ const WATCHDOG_SECONDS = 10;
 /** So long is a DHCP server waited for. */
 const DHCP_SECONDS = 10;
 
-const QUIET = ["quiet"];
-
-/** The command line of QEMU for a guest, without starting anything. */
-export function guestCommand(options: GuestOptions): string[] {
-  const { devices } = plan(options, NOWHERE);
-  const kernelWords = [...QUIET, ...(options.kernelWords ?? [])];
-  return machineCommand({ qemu: findQemu(options.qemu), devices, kernelWords });
-}
-
 /** A guest that runs a kernel on top of this machine's files. */
 export class Guest implements AsyncDisposable {
-  readonly #dir: RunDir;
+  /** Where it is not given. */
+  readonly #own: RunDir | undefined;
   readonly #shares: Share[];
   readonly #log: number;
   readonly machine: VirtualMachine;
@@ -148,16 +41,18 @@ export class Guest implements AsyncDisposable {
       });
     }
     const qemu = findQemu(options.qemu);
-    this.#dir = new RunDir();
+    this.#own = options.dir === undefined ? new RunDir() : undefined;
+    const dir = options.dir ?? (this.#own as RunDir).path;
     this.#shares = [];
     let made: Networks | undefined;
-    this.#log = openSync(this.#dir.file("log"), "a");
+    this.#log = openSync(join(dir, "qemu.log"), "a");
     try {
-      const { devices, shares, accelerator, networks } = plan(options, this.#dir.path);
+      const { devices, shares, accelerator, networks } = plan(options, dir);
       made = networks;
       this.accelerator = accelerator;
-      this.console = new ConsoleLog(this.#dir.file("console.log"));
-      for (const share of shares) this.#shares.push(new Share({ ...share, log: this.#log }));
+      this.console = new ConsoleLog(join(dir, "console.log"));
+      const { unmounted = [] } = options;
+      for (const share of shares) this.#shares.push(new Share({ ...share, log: this.#log, unmounted }));
       this.machine = new VirtualMachine({
         qemu,
         devices,
@@ -165,7 +60,7 @@ export class Guest implements AsyncDisposable {
         console: this.console,
         log: this.#log,
         fds: networks.fds,
-        readLog: () => readFileSync(this.#dir.file("log"), "utf8"),
+        readLog: () => readFileSync(join(dir, "qemu.log"), "utf8"),
       });
     } catch (error) {
       this.#release();
@@ -204,13 +99,16 @@ export class Guest implements AsyncDisposable {
         // Without a layer there must be a folder to mount them at.
         modules: this.layered || existsSync("/usr/lib/modules") ? options.kernel.modules : undefined,
         version: hello.kernel,
-        hostName: hostname(),
+        hostName: options.hostName ?? hostname(),
         ...(user ? { resolv: "nameserver 10.0.2.3\n" } : {}),
       }),
     );
     if (options.watchdog === true) await agent.operation("watchdog", String(WATCHDOG_SECONDS));
     await agent.operations((options.moduleFiles ?? []).map((file) => ["module", file, ""]));
-    this.leases = await Promise.all((options.networks ?? []).map((_, i) => this.#lease(`eth${i}`)));
+    const asked = (options.networks ?? []).flatMap((one, i) =>
+      one.kind === "bridge" && one.dhcp === false ? [] : [`eth${i}`],
+    );
+    this.leases = await Promise.all(asked.map((name) => this.#lease(name)));
     return hello;
   }
 
@@ -280,7 +178,7 @@ export class Guest implements AsyncDisposable {
     this.#released = true;
     for (const share of this.#shares) share.close();
     closeSync(this.#log);
-    this.#dir[Symbol.dispose]();
+    this.#own?.[Symbol.dispose]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 export { accelerator } from "./accel.js";
 export { cacheDir } from "./cache.js";
+export { Agent, type GuestHello } from "./agent.js";
 export type { ConsoleLog } from "./console.js";
-export { Guest, type GuestOptions, guestCommand } from "./guest.js";
+export { Guest } from "./guest.js";
+export { type GuestOptions, guestCommand } from "./guest-plan.js";
 export type { GuestCommand, GuestCommandOptions, GuestExit } from "./guest-command.js";
 export type { GuestNetwork } from "./network.js";
 export { kernelHeaders } from "./headers.js";
@@ -16,4 +18,6 @@ export {
   resolveKernel,
 } from "./kernels.js";
 export type { Kernel } from "./record.js";
+export { Relay } from "./relay.js";
 export { findSplats, type Splat } from "./splat.js";
+export { type Streams, terminalOf, tie } from "./streams.js";

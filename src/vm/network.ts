@@ -14,6 +14,12 @@ export type GuestNetwork =
       readonly bridge: string;
       /** Path of the network namespace that has the bridge; this one by default. */
       readonly namespace?: string;
+      /** A new one by default. */
+      readonly mac?: string;
+      /** Whether a lease is asked for: yes by default. */
+      readonly dhcp?: boolean;
+      /** Without receive offloads its packets are never larger than those on the wire. */
+      readonly offloads?: boolean;
     };
 
 /** A MAC address of our own: locally administered, and not that of another guest on the same bridge. */
@@ -72,9 +78,10 @@ export class Networks {
       for (const [i, network] of networks.entries()) {
         const id = `net${i}`;
         if (network.kind === "user") {
-          this.devices.push(nic(id, ["-netdev", `user,id=${id}`], 1));
+          this.devices.push(nic(id, ["-netdev", `user,id=${id}`], 1, freshMac()));
           continue;
         }
+        const { mac = freshMac(), offloads = true } = network;
         const first = firstFd + this.fds.length;
         const fds = Array.from({ length: queues }, (_, queue) => first + queue);
         if (dry) this.fds.push(...fds);
@@ -83,7 +90,7 @@ export class Networks {
           this.#ports.push(port);
           this.fds.push(...port.tap.fds);
         }
-        this.devices.push(nic(id, ["-netdev", `tap,id=${id},fds=${fds.join(":")}`], queues));
+        this.devices.push(nic(id, ["-netdev", `tap,id=${id},fds=${fds.join(":")}`], queues, mac, offloads));
       }
     } catch (error) {
       this.close();
@@ -97,7 +104,11 @@ export class Networks {
   }
 }
 
-function nic(id: string, backend: string[], queues: number): Device {
-  const many = queues > 1 ? `,mq=on,vectors=${2 * queues + 2}` : "";
-  return { qemu: [...backend, "-device", `virtio-net-pci,netdev=${id},mac=${freshMac()},romfile=${many}`] };
+const OFFLOADS = ["guest_csum", "guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo"];
+
+function nic(id: string, backend: string[], queues: number, mac: string, offloads = true): Device {
+  const words = ["virtio-net-pci", `netdev=${id}`, `mac=${mac}`, "romfile="];
+  if (queues > 1) words.push("mq=on", `vectors=${2 * queues + 2}`);
+  if (!offloads) words.push(...OFFLOADS.map((name) => `${name}=off`));
+  return { qemu: [...backend, "-device", words.join(",")] };
 }

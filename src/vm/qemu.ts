@@ -71,6 +71,16 @@ export function serialConsole(log: string, socket?: string): Device {
   return { qemu: ["-chardev", backend, "-serial", "chardev:console"], kernel: ["console=ttyS0"] };
 }
 
+/** A terminal of its own, /dev/hvc0, on which the kernel says nothing. */
+export function secondConsole(socket: string): Device {
+  return {
+    qemu: [
+      ...["-chardev", `socket,id=console1,path=${escaped(socket)},server=on,wait=off`],
+      ...["-device", "virtio-serial-pci,id=consoles", "-device", "virtconsole,bus=consoles.0,chardev=console1"],
+    ],
+  };
+}
+
 /** The agent's port, at a descriptor that QEMU inherits: a connected unix socket. */
 export function agentPort(fd: number): Device {
   return {
@@ -87,6 +97,17 @@ export function sharedFolder(tag: string, socket: string): Device {
     qemu: [
       ...["-chardev", `socket,id=fs-${tag},path=${escaped(socket)}`],
       ...["-device", `vhost-user-fs-pci,chardev=fs-${tag},tag=${tag},queue-size=1024`],
+    ],
+  };
+}
+
+/** QEMU's monitor for people, and QMP for programs, at unix sockets. */
+export function monitors(socket: string, qmp: string): Device {
+  return {
+    qemu: [
+      ...["-chardev", `socket,id=monitor,path=${escaped(socket)},server=on,wait=off`],
+      ...["-mon", "chardev=monitor,mode=readline"],
+      ...["-qmp", `unix:${escaped(qmp)},server=on,wait=off`],
     ],
   };
 }

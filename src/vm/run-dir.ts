@@ -31,10 +31,6 @@ export class RunDir implements Disposable {
     writeFileSync(join(this.path, "owner"), `${process.pid} ${started(process.pid)}\n`);
   }
 
-  file(name: string): string {
-    return join(this.path, name);
-  }
-
   [Symbol.dispose](): void {
     rmSync(this.path, { recursive: true, force: true });
   }

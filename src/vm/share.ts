@@ -15,6 +15,8 @@ export interface ShareOptions {
   readonly socket: string;
   /** Where virtiofsd's messages go: a descriptor. */
   readonly log: number;
+  /** Mounts that it neither sees nor keeps alive. */
+  readonly unmounted?: readonly string[];
 }
 
 /** QEMU's own virtiofsd (up to QEMU 7.2), and the one in Rust that came after it. */
@@ -74,6 +76,7 @@ export class Share implements Disposable {
       if (!hasCapability("CAP_SYS_ADMIN")) launch.push("--user");
       launch.push("--read-only");
       if (options.writable) launch.push("--writable", options.path);
+      for (const path of options.unmounted ?? []) launch.push("--unmount", path);
       this.#child = spawn(launchPath(), [...launch, "--", daemon.path, ...daemonArguments(daemon, options)], {
         stdio: ["ignore", options.log, options.log, listener],
         detached: true,

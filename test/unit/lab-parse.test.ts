@@ -140,7 +140,7 @@ describe("a lab file with a mistake", () => {
     ["a far gateway", PAIR.replace("  b:\n", "  b:\n  c: { gateway: a }\n"), "5:17", "shares no network with `a`"],
     ["a far next hop", withA("routes: [default via 192.0.2.9]"), "3:17", "no network on which 192.0.2.9 could be"],
     ["masquerading behind nothing", withA("masquerade: eht0"), "3:20", "did you mean eth0?"],
-    ["a kind that is not there", withA("kind: vm"), "3:14", "no kind `vm`"],
+    ["a kind that is not there", withA("kind: vn"), "3:14", "no kind `vn`"],
     ["kinds in a circle", `${withA("kind: x")}kinds: { x: { kind: y }, y: { kind: x } }\n`, "7:10", "made of itself"],
     [
       "a full network",

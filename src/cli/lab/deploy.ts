@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
 import { leaf } from "../command.js";
+import type { Context } from "../context.js";
 import type { Terminal } from "../terminal.js";
-import { openRoom, selectLab } from "./select.js";
+import { openRoom, selectLab, waiting } from "./select.js";
 
 interface Ready {
   name: string;
@@ -10,7 +11,8 @@ interface Ready {
   state: "created" | "kept";
 }
 
-export function registerDeploy(lab: Command, terminal: Terminal): void {
+export function registerDeploy(lab: Command, context: Context): void {
+  const { terminal } = context;
   leaf(lab, "deploy <file>", "bring a lab up, or to what its file says now", [
     ["xdpctl lab deploy labs/xdp.lab.yml", "machines, bridges, links, addresses, routes"],
     ["xdpctl lab deploy labs/xdp.lab.yml", "a second time: repairs what is missing, changes what the file changed"],
@@ -23,7 +25,8 @@ export function registerDeploy(lab: Command, terminal: Terminal): void {
       const nodes: Ready[] = [];
       const removed: string[] = [];
       const start = performance.now();
-      const made = room.deploy(spec, {
+      const made = await room.bringUp(spec, {
+        ...waiting(context),
         ...(options.name === undefined ? {} : { name: options.name }),
         onProgress: ({ step, node, addresses, kept, note }) => {
           if (note !== undefined) terminal.note(`left out: ${note}`);

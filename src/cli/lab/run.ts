@@ -6,8 +6,8 @@ import { isatty } from "node:tty";
 import type { Command } from "commander";
 import { didYouMean, XdpctlError } from "../../errors/index.js";
 import { exampleText, usage } from "../command.js";
-import type { Terminal } from "../terminal.js";
-import { openRoom, ownCommand } from "./select.js";
+import type { Context } from "../context.js";
+import { openRoom, ownCommand, waiting } from "./select.js";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const GRACE_MS = 5000;
@@ -18,7 +18,7 @@ interface RunOptions {
   json?: boolean;
 }
 
-export function registerRun(lab: Command, terminal: Terminal): void {
+export function registerRun(lab: Command, context: Context): void {
   lab
     .command("run <file>")
     .description("bring a lab up for as long as this command runs; with `--repl`, the prompt of one of its machines")
@@ -37,7 +37,7 @@ export function registerRun(lab: Command, terminal: Terminal): void {
       ]),
     )
     .action(async (file: string, options: RunOptions) => {
-      process.exitCode = await run(file, options, terminal);
+      process.exitCode = await run(file, options, context);
     });
 }
 
@@ -46,7 +46,8 @@ export function statusOf(code: number | null, signal: NodeJS.Signals | null): nu
   return code ?? 128 + (signal === null ? 1 : constants.signals[signal]);
 }
 
-async function run(file: string, options: RunOptions, terminal: Terminal): Promise<number> {
+async function run(file: string, options: RunOptions, context: Context): Promise<number> {
+  const { terminal } = context;
   const room = await openRoom();
   const spec = room.readLab(file);
   const names = spec.nodes.map((node) => node.name);
@@ -59,7 +60,11 @@ async function run(file: string, options: RunOptions, terminal: Terminal): Promi
   }
   const stop = new Stopper();
   const start = performance.now();
-  const made = room.deploy(spec, { tied: true, ...(options.name === undefined ? {} : { name: options.name }) });
+  const made = await room.bringUp(spec, {
+    ...waiting(context),
+    tied: true,
+    ...(options.name === undefined ? {} : { name: options.name }),
+  });
   try {
     const ms = Math.round(performance.now() - start);
     const way = options.repl === undefined ? "Ctrl-C takes it down" : "leaving takes it down";

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../../errors/index.js";
+import type { BringUpOptions } from "../../lab/index.js";
+import type { Context } from "../context.js";
 
 type LabRoom = typeof import("../../lab/index.js");
 
@@ -39,4 +41,9 @@ export function selectLab(room: LabRoom, given: string | undefined): string {
 /** How this very program is started again. */
 export function ownCommand(...args: string[]): [string, ...string[]] {
   return [process.execPath, ...process.execArgv, process.argv[1] ?? "", ...args];
+}
+
+/** How a command waits for machines that take their time. */
+export function waiting(context: Context): Pick<BringUpOptions, "signal" | "log"> {
+  return { signal: () => context.signal, log: (text) => context.terminal.note(text) };
 }

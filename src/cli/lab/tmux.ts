@@ -4,8 +4,8 @@ import { isatty } from "node:tty";
 import type { Command } from "commander";
 import { XdpctlError } from "../../errors/index.js";
 import { exampleText } from "../command.js";
-import type { Terminal } from "../terminal.js";
-import { openRoom, ownCommand } from "./select.js";
+import type { Context } from "../context.js";
+import { openRoom, ownCommand, waiting } from "./select.js";
 
 const USUAL = ["xdp", "server", "client"];
 
@@ -15,7 +15,8 @@ const line = (...args: string[]): string =>
     .map(quoted)
     .join(" ")}`;
 
-export function registerTmux(lab: Command, terminal: Terminal): void {
+export function registerTmux(lab: Command, context: Context): void {
+  const { terminal } = context;
   lab
     .command("tmux [file]")
     .description("four panes: a shell, `xdp` with the REPL, `server`, `client`; attaches when the session exists")
@@ -42,7 +43,7 @@ export function registerTmux(lab: Command, terminal: Terminal): void {
             name,
             spec.nodes.map((node) => node.name),
           );
-          room.deploy(spec);
+          await room.bringUp(spec, waiting(context));
           ours = true;
         }
         try {

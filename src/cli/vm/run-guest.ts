@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { constants } from "node:os";
-import type { ConsoleLog, Guest, GuestCommandOptions, GuestExit, GuestOptions } from "../../vm/index.js";
+import type { ConsoleLog, Guest, GuestCommandOptions, GuestExit, GuestOptions, Streams } from "../../vm/index.js";
 import { aborted, type Context } from "../context.js";
 import type { RunOptions } from "./run-options.js";
-import { type Streams, tie } from "./streams.js";
 
 /** Boots, runs, and ends. Returns the exit status: the command's, or ours where it has none. */
 export async function once(
@@ -52,6 +51,7 @@ export async function once(
 
 /** Runs the command with our streams, to its end. */
 async function follower(guest: Guest, command: GuestCommandOptions): Promise<number> {
+  const { tie } = await import("../../vm/index.js");
   const running = guest.exec(command);
   let streams: Streams | undefined;
   const gaveUp = new Promise<"gave up">((resolve) => {

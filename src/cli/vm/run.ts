@@ -9,7 +9,6 @@ import type { Context } from "../context.js";
 import { type MatrixRow, table } from "./matrix.js";
 import { once } from "./run-guest.js";
 import { accel, count, DEFAULT_KERNEL, type RunOptions, seconds, several, size } from "./run-options.js";
-import { terminalOf } from "./streams.js";
 
 export function registerRun(vm: Command, context: Context): void {
   vm.command("run [command...]")
@@ -123,7 +122,8 @@ async function guestOptions(context: Context, spec: string, options: RunOptions)
 const ALWAYS = ["HOME", "TERM", "PATH", "SHELL", "PWD", "USER", "LOGNAME", "LANG"];
 
 /** The same user, directory and environment as here. */
-function commandOptions(argv: readonly string[], options: RunOptions): GuestCommandOptions {
+async function commandOptions(argv: readonly string[], options: RunOptions): Promise<GuestCommandOptions> {
+  const { terminalOf } = await import("../../vm/index.js");
   const names = options.passEnv === undefined ? Object.keys(process.env) : [...ALWAYS, ...options.passEnv];
   const terminal = terminalOf();
   return {
@@ -146,7 +146,7 @@ async function single(context: Context, argv: readonly string[], options: RunOpt
     context.terminal.json({ command: words, kernel: guest.kernel });
     return 0;
   }
-  return await once(context, guest, commandOptions(argv, options), options);
+  return await once(context, guest, await commandOptions(argv, options), options);
 }
 
 function quoted(word: string): string {
@@ -166,7 +166,7 @@ async function matrix(context: Context, argv: readonly string[], options: RunOpt
     try {
       const guest = await guestOptions(context, spec, options);
       row.version = guest.kernel.version;
-      row.status = await once(context, guest, commandOptions(argv, options), options);
+      row.status = await once(context, guest, await commandOptions(argv, options), options);
     } catch (error) {
       const failure = XdpctlError.wrap(error);
       row.status = failure.exitCode;

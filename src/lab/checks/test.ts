@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { release } from "node:os";
 import { compileFilter } from "../../capture/index.js";
 import { didYouMean, XdpctlError } from "../../errors/index.js";
-import { deploy } from "../deploy.js";
+import { bringUp } from "../up.js";
 import type { Lab } from "../lab.js";
 import { list } from "../lab.js";
 import { shown } from "../shown.js";
@@ -107,7 +107,11 @@ async function runOnHost(
 ): Promise<TestRun> {
   const start = performance.now();
   using log = new LogWatch(options.kernelLog !== false);
-  const lab = deploy(spec, { name: testName(spec.name), tied: options.keep !== true });
+  const lab = await bringUp(spec, {
+    name: testName(spec.name),
+    tied: options.keep !== true,
+    signal: () => options.signal,
+  });
   let results: readonly CheckResult[];
   try {
     options.onUp?.(lab, Math.round(performance.now() - start));

@@ -3,11 +3,12 @@ import type { NodeSpec } from "../spec.js";
 import { container } from "./container/index.js";
 import type { Kind } from "./kind.js";
 import { netns } from "./netns.js";
+import { vm } from "./vm/index.js";
 
 export type { Argv, Ending, Environment, Kind, Place, SpawnOptions } from "./kind.js";
 
 /** One entry a kind; its own files do nothing until a machine is of that kind. */
-const KINDS: Readonly<Record<NodeSpec["kind"], Kind>> = { netns, container };
+const KINDS: Readonly<Record<NodeSpec["kind"], Kind>> = { netns, container, vm };
 
 export const kindOf = (node: Pick<NodeSpec, "kind">): Kind => KINDS[node.kind];
 

@@ -44,6 +44,9 @@ export interface Kind {
   /** The namespaces that the lab makes for a machine; `net` is always one of them. */
   readonly namespaces: readonly NamespaceKind[];
 
+  /** Nothing in its network namespace speaks IP: that is for what lives behind it. */
+  readonly silent?: boolean;
+
   /** Throws when this host lacks what the machines need. Nothing of the lab has been made or changed yet. */
   check?(spec: LabSpec, nodes: readonly NodeSpec[]): void;
 
@@ -64,6 +67,9 @@ export interface Kind {
    * Waits until the machines do what they are there for. The lab is up, and nothing keeps others from making theirs.
    */
   awaitReady?(state: LabState, nodes: readonly NodeSpec[]): void;
+
+  /** The same for what takes seconds: looks once, and throws where there is nothing to wait for any more. */
+  isReady?(state: LabState, node: NodeSpec): boolean;
 
   /** Why nothing can be done in a machine although its namespaces are there. */
   fault?(at: Place): string | undefined;

@@ -3,8 +3,8 @@ import { createWriteStream } from "node:fs";
 import { constants } from "node:os";
 import type { Writable } from "node:stream";
 import { isatty } from "node:tty";
-import { restoreStandardStreams } from "../../linux/index.js";
-import type { GuestCommand, GuestCommandOptions } from "../../vm/index.js";
+import { restoreStandardStreams } from "../linux/index.js";
+import type { GuestCommand, GuestCommandOptions } from "./guest-command.js";
 
 /** Signals that are the command's, not ours. */
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ErrorObject } from "../../../errors/index.js";
+import { nodeDir } from "../../paths.js";
+import type { NodeSpec, VmSpec } from "../../spec.js";
+
+/** Where commands are found in a guest whose caller does not say. */
+export const STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** The longest of them has 100 bytes with the longest names of lab and machine: a socket's may have 107. */
+export interface GuestFiles {
+  readonly dir: string;
+  /** What the supervisor is told. */
+  readonly plan: string;
+  /** What the supervisor tells. */
+  readonly record: string;
+  /** Its messages. */
+  readonly log: string;
+  readonly console: string;
+  /** The guest's kernel log. */
+  readonly dmesg: string;
+  /** Where clients of the guest's agent connect. */
+  readonly agent: string;
+  /** For people and programs; names as in munet. */
+  readonly sockets: {
+    readonly console: string;
+    readonly console1: string;
+    readonly monitor: string;
+    readonly qmp: string;
+  };
+  readonly gdb: string;
+}
+
+export function guestFiles(lab: string, node: string): GuestFiles {
+  const dir = nodeDir(lab, node);
+  const at = (name: string): string => join(dir, name);
+  return {
+    dir,
+    plan: at("guest.json"),
+    record: at("vm.json"),
+    log: at("supervisor.log"),
+    console: at("console.log"),
+    dmesg: at("dmesg.log"),
+    agent: at("agent"),
+    sockets: { console: at("s/console"), console1: at("s/console1"), monitor: at("s/monitor"), qmp: at("s/qmp") },
+    gdb: at("s/gdbserver"),
+  };
+}
+
+/** A NIC of a guest, and the bridge that it is a port of. */
+export interface GuestNic {
+  readonly name: string;
+  readonly mac: string;
+  readonly bridge: string;
+}
+
+/** All that a supervisor needs. */
+export interface GuestPlan {
+  readonly lab: string;
+  readonly node: NodeSpec;
+  readonly vm: VmSpec;
+  readonly nics: readonly GuestNic[];
+  /** Files that are written in the guest, by their paths there. */
+  readonly files: Readonly<Record<string, { readonly text: string; readonly mode: string }>>;
+  /** The lab's own hosts file, which changes with the lab. */
+  readonly hosts: string;
+  /** Mounts of the host that the guest neither sees nor keeps alive. */
+  readonly unmounted: readonly string[];
+}
+
+/** How a guest is. */
+export interface GuestRecord {
+  readonly phase: "starting" | "booting" | "ready" | "failed" | "ended";
+  /** What it waits for, in words. */
+  readonly doing?: string;
+  /** `uname -r`. */
+  readonly kernel?: string;
+  /** The file that was booted. */
+  readonly image?: string;
+  /** `tcg: KVM is …`. */
+  readonly accelerator?: string;
+  /** QEMU's process. */
+  readonly qemu?: number;
+  /** Why it failed or ended. */
+  readonly error?: ErrorObject;
+}
+
+export function readRecord(path: string): GuestRecord | undefined {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as GuestRecord;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Writes a file at once and whole. */
+export function writeJson(path: string, value: unknown): void {
+  writeFileSync(`${path}.new`, JSON.stringify(value));
+  renameSync(`${path}.new`, path);
+}

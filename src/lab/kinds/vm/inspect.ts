@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import type { InspectedInterface, InspectedNode } from "../../inspect.js";
+import { packageRoot } from "../../paths.js";
+import { isRunning } from "../../processes.js";
+import type { Place } from "../kind.js";
+import { guestFiles, readRecord } from "./files.js";
+
+const ASK_MS = 10_000;
+
+/** Why nothing can be done in a guest. */
+export function guestFault({ state, node }: Place): string | undefined {
+  const record = readRecord(guestFiles(state.name, node.name).record);
+  if (record?.error !== undefined) return record.error.message;
+  if (!isRunning(state.machines[node.name]?.vm?.supervisor)) return "its guest is gone, and its supervisor with it";
+  return record?.phase === "ready" ? undefined : "its guest is booting";
+}
+
+interface Link {
+  ifname: string;
+  ifindex: number;
+  mtu: number;
+  address: string;
+  flags: string[];
+  xdp?: { mode: number; prog?: { id: number } };
+  addr_info: { local: string; prefixlen: number }[];
+}
+
+interface Route {
+  dst: string;
+  gateway?: string;
+  dev: string;
+}
+
+const MODES = ["none", "native", "generic", "offloaded", "multi"];
+
+/** What the guest shows of itself, asked now. */
+export function inspectGuest(at: Place): Partial<InspectedNode> {
+  const files = guestFiles(at.state.name, at.node.name);
+  const record = readRecord(files.record);
+  const { kernel = "", accelerator = "", phase = "starting", error } = record ?? {};
+  const vm = {
+    kernel,
+    accelerator,
+    phase,
+    console: files.console,
+    ...(error === undefined ? {} : { error: error.message, lines: error.lines ?? [] }),
+  };
+  if (guestFault(at) !== undefined) return { vm, interfaces: [], routes: [] };
+  const [links, v4, v6] = ask(at);
+  const found = (links as Link[] | undefined) ?? [];
+  const routes = [...((v4 as Route[] | undefined) ?? []), ...((v6 as Route[] | undefined) ?? [])];
+  return {
+    vm,
+    interfaces: found.filter((one) => one.ifname !== "lo").map((one) => shownInterface(at, one)),
+    routes: routes
+      .filter((one) => one.gateway !== undefined)
+      .map((one) => `${textOf(one)} via ${one.gateway} dev ${one.dev}`),
+  };
+}
+
+const textOf = ({ dst, gateway }: Route): string =>
+  dst !== "default" ? dst : gateway?.includes(":") === true ? "::/0" : "0.0.0.0/0";
+
+function shownInterface({ state, node }: Place, link: Link): InspectedInterface {
+  const link_ = state.spec.links.find(({ ends }) =>
+    ends.some((end) => "node" in end && end.node === node.name && end.interface === link.ifname),
+  );
+  const other = link_?.ends.find((end) => !("node" in end && end.node === node.name && end.interface === link.ifname));
+  return {
+    name: link.ifname,
+    ifindex: link.ifindex,
+    up: link.flags.includes("UP"),
+    carrier: link.flags.includes("LOWER_UP"),
+    mtu: link.mtu,
+    mac: link.address,
+    addresses: link.addr_info
+      .filter(({ local }) => !local.startsWith("fe80:"))
+      .map(({ local, prefixlen }) => `${local}/${prefixlen}`),
+    peer: other === undefined ? null : "node" in other ? `${other.node}:${other.interface}` : other.bridge,
+    xdp: link.xdp === undefined ? null : { mode: MODES[link.xdp.mode] ?? "multi", id: link.xdp.prog?.id ?? 0 },
+  };
+}
+
+const QUESTION = "ip -j -d address; ip -j route; ip -j -6 route";
+
+/** The answers of `ip`, each a line of JSON. */
+function ask({ state, node }: Place): unknown[] {
+  const words = ["lab", "exec", "--lab", state.name, node.name, "--", "sh", "-c", QUESTION];
+  const { XDPCTL_NODE: _, ...env } = process.env;
+  const { stdout } = spawnSync(process.execPath, [join(packageRoot(), "bin", "xdpctl.cjs"), ...words], {
+    env,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+    timeout: ASK_MS,
+  });
+  return (stdout ?? "").split("\n").map((line) => {
+    try {
+      return JSON.parse(line) as unknown;
+    } catch {
+      return undefined;
+    }
+  });
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+
+/** Settings that only machines of the kind `vm` have. */
+export const VM_PROPERTIES = {
+  kernel: {
+    anyOf: [{ type: "string" }, { type: "number" }],
+    description: "As `vm run --kernel` takes it: 7.2 (the default), 6.12, 6.1, a file, `host`, `debian:SUITE`.",
+  },
+  memory: {
+    type: "string",
+    pattern: "^[1-9][0-9]{0,6}[MG]$",
+    patternErrorMessage: "memory is written as 512M or 2G",
+    description: "1G by default.",
+  },
+  cpus: { type: "integer", minimum: 1, maximum: 64, description: "Processors; 2 by default." },
+  modules: {
+    type: "array",
+    items: { type: "string", pattern: "^[A-Za-z0-9_./-]+$", patternErrorMessage: "a module is `name`, or `./file.ko`" },
+    description: "Modules of its kernel by name, and files (`./echo.ko`, relative to this file), loaded at once.",
+  },
+} as const;

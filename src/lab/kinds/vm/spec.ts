@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+import type { VmSpec } from "../../spec.js";
+import type { NodeDraft } from "../../topology.js";
+
+const KERNEL = "7.2";
+const MEMORY = "1G";
+const CPUS = 2;
+
+/** What the lab file says of a guest. */
+export function vmSpec({ settings }: NodeDraft): VmSpec {
+  const { kernel = KERNEL, memory = MEMORY, cpus = CPUS, modules = [] } = settings;
+  const size = Number.parseInt(memory, 10) * (memory.endsWith("G") ? 1024 : 1);
+  return { kernel, memory: size, cpus, modules };
+}

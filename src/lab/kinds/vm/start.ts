@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { XdpctlError } from "../../../errors/index.js";
+import { inNamespaces } from "../../../linux/index.js";
+import { launcherFiles } from "../../files.js";
+import { hostsPath, labDir, nodeDir, packageRoot } from "../../paths.js";
+import { isRunning } from "../../processes.js";
+import type { LabSpec, NodeSpec, VmSpec } from "../../spec.js";
+import { isAlive, labNames, type LabState, processMark } from "../../state.js";
+import { type GuestFiles, type GuestPlan, guestFiles, readRecord, writeJson } from "./files.js";
+import { nicsOf } from "./plumb.js";
+import { stopGuests } from "./stop.js";
+
+export function vmOf(node: NodeSpec): VmSpec {
+  if (node.vm !== undefined) return node.vm;
+  throw new XdpctlError("XDPCTL_E_INTERNAL", `${node.name} is no virtual machine`);
+}
+
+/** How often a guest is started, where the emulated processor is what fails. */
+export const MOST_BOOTS = 3;
+
+/** With paths that mean the same everywhere. */
+export function locatedVm(spec: LabSpec, node: NodeSpec): VmSpec {
+  const vm = vmOf(node);
+  const located = (path: string): string => (isAbsolute(path) ? path : resolve(dirname(spec.file), path));
+  return {
+    ...vm,
+    kernel: vm.kernel.includes("/") ? located(vm.kernel) : vm.kernel,
+    modules: vm.modules.map((name) => (isModuleFile(name) ? located(name) : name)),
+  };
+}
+
+export const isModuleFile = (name: string): boolean => name.includes("/") || name.endsWith(".ko");
+
+/** Starts the guests that are missing, or that differ from the spec: each with a supervisor, which outlives this process. */
+export function startGuests(state: LabState, spec: LabSpec, nodes: readonly NodeSpec[]): string[] {
+  const plans = new Map(nodes.map((node) => [node.name, planOf(state, spec, node)]));
+  const wanted = nodes.filter((node) => {
+    const mark = state.machines[node.name]?.vm;
+    return mark?.key !== keyOf(plans.get(node.name) as GuestPlan) || !runs(state, node.name);
+  });
+  if (wanted.length === 0) return [];
+  stopGuests(
+    state,
+    wanted.map((node) => node.name),
+  );
+  const unmounted = labNames().map(labDir);
+  for (const { name } of wanted) {
+    const plan = plans.get(name) as GuestPlan;
+    const mark = state.machines[name];
+    if (mark === undefined) throw new XdpctlError("XDPCTL_E_INTERNAL", `${name} has no namespaces`);
+    // The kernel numbers its taps, of which each boot makes some: no number that the lab will give.
+    state.nextIndex += MOST_BOOTS * plan.nics.length;
+    const pid = supervise(state, guestFiles(state.name, name), { ...plan, unmounted });
+    const supervisor = processMark(pid) ?? { pid, start: "" };
+    state.machines[name] = { ...mark, vm: { key: keyOf(plan), supervisor } };
+  }
+  return wanted.map((node) => node.name);
+}
+
+function runs(state: LabState, node: string): boolean {
+  const phase = readRecord(guestFiles(state.name, node).record)?.phase;
+  return isAlive(state.machines[node]?.vm?.supervisor) && phase !== "failed" && phase !== "ended";
+}
+
+function planOf(state: LabState, spec: LabSpec, node: NodeSpec): GuestPlan {
+  return {
+    lab: state.name,
+    node,
+    vm: locatedVm(spec, node),
+    nics: nicsOf(state, node),
+    files: launcherFiles(state.name),
+    hosts: hostsPath(state.name),
+    unmounted: [],
+  };
+}
+
+/** What makes a guest this guest: with another text it is made anew. */
+function keyOf(plan: GuestPlan): string {
+  return createHash("sha256").update(JSON.stringify(plan)).digest("hex").slice(0, 32);
+}
+
+/** Starts a supervisor in the machine's network namespace, where the taps are. Returns its process id. */
+function supervise(state: LabState, files: GuestFiles, plan: GuestPlan): number {
+  for (const path of [files.record, files.log, files.console, files.dmesg, files.agent, join(files.dir, "s")]) {
+    rmSync(path, { recursive: true, force: true });
+  }
+  for (const name of ["qemu.log", "root.sock"]) rmSync(join(files.dir, name), { force: true });
+  mkdirSync(join(files.dir, "s"), { mode: 0o700 });
+  writeJson(files.plan, plan);
+  const argv = [join(packageRoot(), "bin", "xdpctl.cjs"), "lab", "supervise", files.plan];
+  const { XDPCTL_LAB: _lab, XDPCTL_NODE: _node, ...env } = process.env;
+  const log = openSync(files.log, "a");
+  try {
+    const child = inNamespaces({ net: `${nodeDir(state.name, plan.node.name)}/net` }, () =>
+      spawn(process.execPath, argv, { env, cwd: "/", stdio: ["ignore", log, log], detached: true }),
+    );
+    child.on("error", () => undefined);
+    child.unref();
+    return child.pid ?? 0;
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** True once a guest is ready. Throws what its supervisor says when it failed. */
+export function lookAtGuest(state: LabState, node: NodeSpec): boolean {
+  const files = guestFiles(state.name, node.name);
+  const record = readRecord(files.record);
+  if (record?.phase === "ready") return true;
+  if (record?.error !== undefined) {
+    const { message, ...rest } = record.error;
+    throw XdpctlError.from({ ...rest, message: `${node.name}: ${message}` });
+  }
+  if (!isRunning(state.machines[node.name]?.vm?.supervisor)) {
+    throw new XdpctlError("XDPCTL_E_VM_DIED", `${node.name}: its supervisor ended before the guest was there`, {
+      lines: tail(files.log),
+    });
+  }
+  return false;
+}
+
+function tail(path: string): string[] {
+  try {
+    return readFileSync(path, "utf8").trimEnd().split("\n").slice(-8);
+  } catch {
+    return [];
+  }
+}

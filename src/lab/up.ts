@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+import { setTimeout as pause } from "node:timers/promises";
+import { XdpctlError } from "../errors/index.js";
+import { type DeployOptions, type Made, makeLab, settle, waits } from "./deploy.js";
+import { byKind, kindOf } from "./kinds/index.js";
+import { locatedVm } from "./kinds/vm/start.js";
+import type { Lab } from "./lab.js";
+import { withLabLock } from "./lock.js";
+import type { LabSpec } from "./spec.js";
+import { type LabState, readState, writeState } from "./state.js";
+
+const LOOK_MS = 10;
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Brings a lab up, or an existing one to what the spec says: machines, links, addresses and routes that are right already
+ * are left alone. Synchronous; everything is usable when it returns.
+ *
+ * What fails is taken back. What a crash leaves is marked, and removed by the next deploy of that name or by `gc`.
+ * Errors: XDPCTL_E_PERMISSION, XDPCTL_E_LAB_CONFLICT, XDPCTL_E_LAB_DEPLOY, XDPCTL_E_BAD_NAME.
+ */
+export function deploy(spec: LabSpec, options: DeployOptions = {}): Lab {
+  const made = makeLab(spec, options);
+  try {
+    awaitKinds(made.lab);
+    while (!isReady(made.lab)) Atomics.wait(sleeper, 0, 0, LOOK_MS);
+    return done(made.lab);
+  } catch (error) {
+    takeBack(made);
+    throw error;
+  }
+}
+
+export interface BringUpOptions extends DeployOptions {
+  /** Ends it: a lab that was not there before is gone again. Asked for only where there is something to wait for. */
+  signal?: () => AbortSignal;
+  /** What takes long, such as fetching a kernel. */
+  log?: (text: string) => void;
+}
+
+/** The same, for who can wait and be interrupted meanwhile. Kernels that are not cached are fetched first. */
+export async function bringUp(spec: LabSpec, options: BringUpOptions = {}): Promise<Lab> {
+  if (!waits(spec)) return deploy(spec, options);
+  const signal = options.signal?.();
+  await fetchKernels(spec, { signal, log: options.log });
+  const made = makeLab(spec, options);
+  try {
+    awaitKinds(made.lab);
+    while (!isReady(made.lab)) {
+      if (signal?.aborted === true) throw new XdpctlError("XDPCTL_E_INTERRUPTED", "interrupted");
+      await pause(LOOK_MS);
+    }
+    return done(made.lab);
+  } catch (error) {
+    takeBack(made);
+    throw error;
+  }
+}
+
+/** Its machines are ready: it is anybody's. */
+function done(lab: Lab): Lab {
+  if (waits(lab.spec)) rewrite(lab);
+  return lab;
+}
+
+/** A lab that was not there goes; another stays as it is, with a machine that is down. */
+function takeBack({ lab, isNew }: Made): void {
+  if (readState(lab.name)?.id !== lab.state.id) throw removed(lab);
+  if (isNew) lab.destroy();
+  else rewrite(lab);
+}
+
+function rewrite(lab: Lab): void {
+  withLabLock(() => {
+    if (readState(lab.name)?.id !== lab.state.id) throw removed(lab);
+    settle(lab.state as LabState);
+    writeState(lab.state as LabState);
+  });
+}
+
+const removed = ({ name }: Lab): XdpctlError =>
+  new XdpctlError("XDPCTL_E_NO_LAB", `the lab ${name} was removed while it was being made`);
+
+interface Work {
+  readonly signal: AbortSignal | undefined;
+  readonly log: ((text: string) => void) | undefined;
+}
+
+async function fetchKernels(spec: LabSpec, work: Work): Promise<void> {
+  const kernels = new Set(spec.nodes.flatMap((node) => (node.vm === undefined ? [] : [locatedVm(spec, node).kernel])));
+  const { resolveKernel } = await import("../vm/index.js");
+  for (const kernel of kernels) await resolveKernel(kernel, work);
+}
+
+function awaitKinds({ spec, state }: Lab): void {
+  for (const [kind, nodes] of byKind(spec.nodes)) kind.awaitReady?.(state, nodes);
+}
+
+function isReady({ spec, state }: Lab): boolean {
+  return spec.nodes.every((node) => kindOf(node).isReady?.(state, node) ?? true);
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type Accelerator, accelerator } from "./accel.js";
+import { cacheDir } from "./cache.js";
+import { initramfs } from "./initramfs.js";
+import { FIRST_FREE_FD, machineCommand } from "./machine.js";
+import { type GuestNetwork, Networks } from "./network.js";
+import {
+  board,
+  type Device,
+  disk,
+  findQemu,
+  gdbServer,
+  kernelImage,
+  monitors,
+  secondConsole,
+  serialConsole,
+  sharedFolder,
+  watchdog,
+} from "./qemu.js";
+import type { Kernel } from "./record.js";
+
+/** Unix sockets of a machine that QEMU serves; none may have more than 107 bytes. */
+export interface GuestSockets {
+  readonly console: string;
+  /** A second terminal, /dev/hvc0. */
+  readonly console1: string;
+  readonly monitor: string;
+  readonly qmp: string;
+}
+
+export interface GuestOptions {
+  readonly kernel: Kernel;
+  readonly overlays?: readonly string[];
+  /** Folders that are really written to. */
+  readonly writable?: readonly string[];
+  readonly clearDirs?: readonly string[];
+  readonly clearFiles?: readonly string[];
+  readonly networks?: readonly GuestNetwork[];
+  readonly disks?: readonly string[];
+  /** MiB; 1024 by default. */
+  readonly memory?: number;
+  /** Where the command will run. */
+  readonly cwd?: string;
+  /** 2 by default. */
+  readonly cpus?: number;
+  readonly kernelWords?: readonly string[];
+  /** Modules of the kernel that are loaded at once, by name. */
+  readonly modules?: readonly string[];
+  /** Module files that are loaded when the root is there. */
+  readonly moduleFiles?: readonly string[];
+  /** The guest's own name; the host's by default. */
+  readonly hostName?: string;
+  /** Where its files are, for whoever looks; else a directory of its own, which goes with it. */
+  readonly dir?: string;
+  /** Mounts of the host that neither it sees nor it keeps alive. */
+  readonly unmounted?: readonly string[];
+  readonly sockets?: GuestSockets;
+  /** Path of a unix socket for gdb. */
+  readonly gdb?: string;
+  readonly watchdog?: boolean;
+  readonly accelerator?: Accelerator;
+  readonly qemu?: string;
+  /** Milliseconds without a sign of life until a boot is given up; 30,000 by default. */
+  readonly silenceMs?: number;
+  /** Records of the guest's kernel log. */
+  readonly onKmsg?: (record: string) => void;
+}
+
+/** The first file system of guests, made once for each kernel and agent. */
+function initrdFile(kernel: Kernel, options: GuestOptions, dir: string): string {
+  const { key, build } = initramfs(kernel, {
+    network: (options.networks?.length ?? 0) > 0,
+    modules: [
+      ...((options.disks?.length ?? 0) > 0 ? ["virtio_blk"] : []),
+      ...(options.watchdog === true ? ["i6300esb"] : []),
+      ...(options.modules ?? []),
+    ],
+  });
+  const path = join(cacheDir(), "initramfs", `${key}.cpio`);
+  if (existsSync(path)) return path;
+  const contents = build();
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(`${path}.${process.pid}`, contents);
+    renameSync(`${path}.${process.pid}`, path);
+    return path;
+  } catch {
+    // A cache that is somebody else's, or full: then it is made for this guest alone.
+    const own = join(dir, "initramfs.cpio");
+    if (dir !== NOWHERE) writeFileSync(own, contents);
+    return own;
+  }
+}
+
+export interface Plan {
+  readonly devices: Device[];
+  readonly shares: { tag: string; path: string; writable: boolean; socket: string }[];
+  readonly accelerator: Accelerator;
+  readonly networks: Networks;
+}
+
+export function plan(options: GuestOptions, dir: string): Plan {
+  const accel = options.accelerator ?? accelerator();
+  const cpus = options.cpus ?? 2;
+  const networks = new Networks(options.networks ?? [], cpus, FIRST_FREE_FD, dir === NOWHERE);
+  const shares = [{ tag: "root", path: "/", writable: false, socket: join(dir, "root.sock") }];
+  for (const [i, path] of (options.writable ?? []).entries())
+    shares.push({ tag: `rw${i}`, path, writable: true, socket: join(dir, `rw${i}.sock`) });
+  const devices: Device[] = [
+    board({ accelerator: accel, cpus, memory: options.memory ?? 1024 }),
+    kernelImage(options.kernel.image, initrdFile(options.kernel, options, dir)),
+    serialConsole(join(dir, "console.log"), options.sockets?.console),
+    ...(options.sockets === undefined
+      ? []
+      : [secondConsole(options.sockets.console1), monitors(options.sockets.monitor, options.sockets.qmp)]),
+    ...shares.map(({ tag, socket }) => sharedFolder(tag, socket)),
+    ...networks.devices,
+    ...(options.disks ?? []).map(disk),
+    ...(options.gdb === undefined ? [] : [gdbServer(options.gdb)]),
+    ...(options.watchdog === true ? [watchdog()] : []),
+  ];
+  return { devices, shares, accelerator: accel, networks };
+}
+
+/** Stands for the directory of a guest that is not started. */
+const NOWHERE = "RUN";
+
+export const QUIET = ["quiet"];
+
+/** The command line of QEMU for a guest, without starting anything. */
+export function guestCommand(options: GuestOptions): string[] {
+  const { devices } = plan(options, NOWHERE);
+  const kernelWords = [...QUIET, ...(options.kernelWords ?? [])];
+  return machineCommand({ qemu: findQemu(options.qemu), devices, kernelWords });
+}
