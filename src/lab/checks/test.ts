@@ -116,6 +116,7 @@ async function runOnHost(
   try {
     options.onUp?.(lab, Math.round(performance.now() - start));
     results = await runAll({ lab, signal: options.signal }, checks, bundle, options);
+    log.readGuests(lab);
   } finally {
     if (options.keep !== true && list().some((one) => one.name === lab.name)) lab.destroy();
   }
