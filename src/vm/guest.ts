@@ -2,6 +2,7 @@
 import { closeSync, existsSync, lstatSync, openSync, readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { XdpctlError } from "../errors/index.js";
 import { hasCapability } from "../linux/index.js";
 import type { Accelerator } from "./accel.js";
@@ -24,6 +25,7 @@ const DHCP_SECONDS = 10;
 /** A guest with so many files for its root never has to forget one. */
 const ENOUGH_FILES = 500_000;
 const SILENCE_MS = 30_000;
+const QEMU_ENDS_MS = 500;
 /** For what is still to be written to disks and to the host's files. */
 const WRITING_MS = 60_000;
 const LEAVING_MS = 3000;
@@ -78,8 +80,10 @@ export class Guest implements AsyncDisposable {
     if (options.onKmsg !== undefined) this.machine.agent.on("kmsg", options.onKmsg);
     this.#trouble = new Promise((_, reject) => {
       for (const share of this.#shares) {
-        void share.ended.then(({ code, signal }) => {
-          if (this.#released) return;
+        void share.ended.then(async ({ code, signal }) => {
+          // When QEMU ends, virtiofsd ends with it, and is often known to have ended first.
+          await Promise.race([this.machine.ended, pause(QEMU_ENDS_MS, undefined, { ref: false })]);
+          if (this.#released || this.machine.over) return;
           const how = signal === null ? `with status ${code}` : `by ${signal}`;
           const text = `virtiofsd, which serves the guest's files, ended ${how}`;
           reject(this.machine.failure("XDPCTL_E_VM_DIED", text));
