@@ -8,12 +8,12 @@ const KERNEL = "7.2";
 const LAB = "labs/xdp-vm.lab.yml";
 const NAME = "bench-vm";
 
-/** Runs to its end; how long it took, in ms. Throws unless it ends with `status`. */
-function timed(command: string, args: readonly string[], status = 0): number {
+/** Runs to its end; how long it took, in ms. Throws unless it ends with `status`, where one is expected. */
+function timed(command: string, args: readonly string[], status: number | null = 0): number {
   const started = performance.now();
   const result = spawnSync(command, args, { encoding: "utf8", input: "", timeout: 120_000 });
   const elapsed = performance.now() - started;
-  if (result.status !== status) throw new Error(`${command} ${args.join(" ")}: ${result.status} ${result.stderr}`);
+  if (status !== null && result.status !== status) throw new Error(`${command} ${args.join(" ")}: ${result.status} ${result.stderr}`);
   return elapsed;
 }
 
@@ -30,10 +30,10 @@ async function boot(quick: boolean): Promise<Row> {
   const ours = (): number => xdpctl("vm", "run", "-k", KERNEL, "--", "true");
   ours();
   const legs = quick ? 2 : 7;
-  // virtme-ng, where it is installed, on the same kernel with the same QEMU.
+  // virtme-ng, where it is installed, on the same kernel with the same QEMU. Version 1.35 loses exit statuses under TCG.
   const there = spawnSync("sh", ["-c", "command -v vng"]).status === 0;
   const vng = ["--disable-kvm", "-r", image(), "--cpus", "2", "--memory", "1G", "--", "true"];
-  const figures = await alternate(ours, there ? () => timed("vng", vng) : emptyNode, { legs });
+  const figures = await alternate(ours, there ? () => timed("vng", vng, null) : emptyNode, { legs });
   const [wall, theirs] = [median(figures.ours) / 1000, median(figures.theirs) / 1000];
   return {
     what: `\`vm run -k ${KERNEL} -- true\`, warm cache, whole process`,
