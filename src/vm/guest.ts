@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { XdpctlError } from "../errors/index.js";
@@ -68,6 +68,14 @@ export class Guest implements AsyncDisposable {
     } finally {
       // QEMU has its own copies by now.
       made?.close();
+    }
+    for (const share of this.#shares) {
+      void share.ended.then(({ code, signal }) => {
+        if (this.#released || this.machine.over) return;
+        // Without its files a guest can only hang.
+        writeSync(this.#log, `virtiofsd, which shares files with the guest, ended (${signal ?? `status ${code}`})\n`);
+        this.machine.kill();
+      });
     }
     if (options.onKmsg !== undefined) this.machine.agent.on("kmsg", options.onKmsg);
   }

@@ -63,6 +63,11 @@ export class VirtualMachine implements AsyncDisposable {
     });
   }
 
+  /** QEMU has ended. */
+  get over(): boolean {
+    return this.#over;
+  }
+
   get pid(): number {
     return this.#child.pid ?? 0;
   }
