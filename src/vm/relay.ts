@@ -91,7 +91,9 @@ class Client {
     // How much came over the port, and whether the guest goes on, is the business of who owns the port.
     if (id === 0) return;
     if (type === HOST.exec || type === HOST.op) {
-      if (!this.#errands.has(id)) this.#agent.forward(type, this.#begin(id, type === HOST.exec), data, stream);
+      // A long list of a command comes in several frames.
+      const mine = this.#errands.get(id)?.id ?? this.#begin(id, type === HOST.exec);
+      this.#agent.forward(type, mine, data, stream);
       return;
     }
     const errand = this.#errands.get(id);
@@ -101,13 +103,14 @@ class Client {
     if (type === HOST.ack) this.#end(id, errand);
   }
 
-  #begin(id: number, isCommand: boolean): number {
+  #begin(id: number, isCommand: boolean): Errand {
     const mine = this.#agent.adopt({
       received: (frame) => this.#fromGuest(id, frame),
       lost: () => this.close(),
     });
-    this.#errands.set(id, { id: mine, isCommand, ungranted: [0, 0, 0] });
-    return mine;
+    const errand: Errand = { id: mine, isCommand, ungranted: [0, 0, 0] };
+    this.#errands.set(id, errand);
+    return errand;
   }
 
   #end(id: number, errand: Errand): void {
