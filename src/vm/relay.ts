@@ -103,13 +103,14 @@ class Client {
     if (type === HOST.ack) this.#end(id, errand);
   }
 
-  #begin(id: number, isCommand: boolean): number {
+  #begin(id: number, isCommand: boolean): Errand {
     const mine = this.#agent.adopt({
       received: (frame) => this.#fromGuest(id, frame),
       lost: () => this.close(),
     });
-    this.#errands.set(id, { id: mine, isCommand, ungranted: [0, 0, 0] });
-    return mine;
+    const errand: Errand = { id: mine, isCommand, ungranted: [0, 0, 0] };
+    this.#errands.set(id, errand);
+    return errand;
   }
 
   #end(id: number, errand: Errand): void {
