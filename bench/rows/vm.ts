@@ -13,7 +13,8 @@ function timed(command: string, args: readonly string[], status: number | null =
   const started = performance.now();
   const result = spawnSync(command, args, { encoding: "utf8", input: "", timeout: 120_000 });
   const elapsed = performance.now() - started;
-  if (status !== null && result.status !== status) throw new Error(`${command} ${args.join(" ")}: ${result.status} ${result.stderr}`);
+  if (status !== null && result.status !== status)
+    throw new Error(`${command} ${args.join(" ")}: ${result.status} ${result.stderr}`);
   return elapsed;
 }
 
