@@ -103,14 +103,13 @@ class Client {
     if (type === HOST.ack) this.#end(id, errand);
   }
 
-  #begin(id: number, isCommand: boolean): Errand {
+  #begin(id: number, isCommand: boolean): number {
     const mine = this.#agent.adopt({
       received: (frame) => this.#fromGuest(id, frame),
       lost: () => this.close(),
     });
-    const errand: Errand = { id: mine, isCommand, ungranted: [0, 0, 0] };
-    this.#errands.set(id, errand);
-    return errand;
+    this.#errands.set(id, { id: mine, isCommand, ungranted: [0, 0, 0] });
+    return mine;
   }
 
   #end(id: number, errand: Errand): void {
