@@ -229,6 +229,15 @@ export class Guest implements AsyncDisposable {
     return join(this.options.dir ?? (this.#own as RunDir).path, this.options.gdb ?? "");
   }
 
+  /**
+   * Whether a boot failed by the emulation's fault: now and then one emulated processor runs code that another is just
+   * patching, and the kernel, which patches itself while it boots, gives up. The same boot succeeds the next time.
+   */
+  tornBoot(error: unknown): boolean {
+    const torn = XdpctlError.is(error, "XDPCTL_E_VM_PANIC") && error.message.includes("Fatal exception");
+    return torn && !this.#booted && this.accelerator.name === "tcg" && (this.options.cpus ?? 2) > 1;
+  }
+
   /** Powers it off and waits. */
   async stop(): Promise<void> {
     const writes = (this.options.disks?.length ?? 0) + (this.options.writable?.length ?? 0) > 0;

@@ -92,7 +92,7 @@ class Client {
     if (id === 0) return;
     if (type === HOST.exec || type === HOST.op) {
       // A long list of a command comes in several frames.
-      const { id: mine } = this.#errands.get(id) ?? this.#begin(id, type === HOST.exec);
+      const mine = this.#errands.get(id)?.id ?? this.#begin(id, type === HOST.exec);
       this.#agent.forward(type, mine, data, stream);
       return;
     }
