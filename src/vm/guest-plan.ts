@@ -48,6 +48,8 @@ export interface GuestOptions {
   readonly kernelWords?: readonly string[];
   /** Modules of the kernel that are loaded at once, by name. */
   readonly modules?: readonly string[];
+  /** The same, but those that the kernel has not are left out. */
+  readonly likelyModules?: readonly string[];
   /** Module files that are loaded when the root is there. */
   readonly moduleFiles?: readonly string[];
   /** The guest's own name; the host's by default. */
@@ -77,6 +79,7 @@ function initrdFile(kernel: Kernel, options: GuestOptions, dir: string): string 
       ...(options.watchdog === true ? ["i6300esb"] : []),
       ...(options.modules ?? []),
     ],
+    likely: options.likelyModules ?? [],
   });
   const path = join(cacheDir(), "initramfs", `${key}.cpio`);
   if (existsSync(path)) return path;

@@ -152,8 +152,18 @@ export class Guest implements AsyncDisposable {
     return this.machine.failure("XDPCTL_E_VM_TIMEOUT", `the command did not end within ${seconds} s`);
   }
 
+  /** The error for a guest of which nothing was heard for so long. */
+  hangs(seconds: number): XdpctlError {
+    return this.machine.failure("XDPCTL_E_VM_HANG", `the guest hangs: nothing was heard of it for ${seconds} s`);
+  }
+
   exec(options: GuestCommandOptions): GuestCommand {
     return this.machine.agent.exec(options);
+  }
+
+  /** Waits for a sign of life: a step of the agent that changes nothing. Throws XDPCTL_E_VM_DIED. */
+  alive(): Promise<void> {
+    return this.machine.agent.operation("up", "lo");
   }
 
   /** What is known when a command's end is not: the guest is gone, and this says how. */

@@ -16,6 +16,8 @@ export interface InitramfsOptions {
   readonly network: boolean;
   /** Further modules of the kernel, by name. */
   readonly modules?: readonly string[];
+  /** Modules that are left out where the kernel has them not. */
+  readonly likely?: readonly string[];
 }
 
 /** An initramfs in pieces, so that one that exists need not be made again. */
@@ -31,7 +33,9 @@ export interface Initramfs {
  */
 export function initramfs(kernel: Kernel, options: InitramfsOptions): Initramfs {
   const names = [...NEEDED, ...(options.network ? NETWORK : []), ...(options.modules ?? [])];
-  const files = kernel.modules === undefined ? [] : new Modules(kernel.modules).files(names);
+  const modules = kernel.modules === undefined ? undefined : new Modules(kernel.modules);
+  const likely = (options.likely ?? []).filter((name) => modules?.has(name));
+  const files = modules?.files([...names, ...likely]) ?? [];
   const agent = agentPath();
   const hash = createHash("sha256");
   for (const file of [agent, ...files]) {

@@ -83,8 +83,9 @@ export class Bundle {
     }
   }
 
-  /** The whole run, and the kernel's log meanwhile. */
-  finish(run: TestRun, log: readonly string[] | undefined): void {
+  /** The whole run, the kernel's log meanwhile, and the console of a guest. */
+  finish(run: TestRun, log: readonly string[] | undefined, console?: string): void {
+    if (console !== undefined) this.#write("console.log", console);
     this.#write("report.json", `${JSON.stringify(run, null, 2)}\n`);
     const text = log === undefined ? `not read: ${run.kernelLog.reason ?? "it was not asked for"}` : log.join("\n");
     this.#write("kernel.log", `${text}\n`);
