@@ -38,7 +38,7 @@ void frame_received(const struct frame_header *header, const char *data)
 		operation(header->id, data, header->length);
 		break;
 	case HOST_EXEC:
-		command_start(header->id, data, header->length);
+		command_start(header->id, data, header->length, header->stream == 1);
 		break;
 	case HOST_DATA:
 		command_input(header->id, data, header->length);
@@ -51,6 +51,9 @@ void frame_received(const struct frame_header *header, const char *data)
 			port_taken(number);
 		else
 			command_credit(header->id, header->stream, number);
+		break;
+	case HOST_CLOSE:
+		command_close(header->id, header->stream);
 		break;
 	case HOST_SIGNAL:
 		command_signal(header->id, number);
@@ -141,9 +144,9 @@ static _Noreturn void serve(int port, int signals, int kmsg)
 
 		fds[0] = (struct pollfd){ .fd = port, .events = port_events() };
 		fds[1] = (struct pollfd){ .fd = signals, .events = POLLIN };
-		fds[2] = (struct pollfd){ .fd = port_backlog() < FRAME_MAX ? kmsg : -1, .events = POLLIN };
+		fds[2] = (struct pollfd){ .fd = kmsg_wanted && port_backlog() < FRAME_MAX ? kmsg : -1, .events = POLLIN };
 		n += command_poll(fds + n, MOST_FDS - n);
-		if (poll(fds, n, feed_watchdog()) < 0 && errno != EINTR)
+		if (poll(fds, n, regular_duties()) < 0 && errno != EINTR)
 			break;
 		if (fds[0].revents & (POLLIN | POLLHUP) && !port_read())
 			break;
@@ -167,7 +170,7 @@ static int init_main(void)
 {
 	const struct rlimit files = { 65536, 1048576 };
 	sigset_t child;
-	int port, signals, kmsg;
+	int port, signals, kmsg, fd;
 
 	mkdir("/proc", 0755);
 	mkdir("/sys", 0755);
@@ -176,6 +179,12 @@ static int init_main(void)
 	mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	if (mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755") && errno != EBUSY)
 		perror("xdpctl-agent: mounting /dev");
+	/* Without a console the kernel opens none of them, and what comes next would be taken for a standard stream. */
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd < 3);
+	if (fd > 2)
+		close(fd);
 	setrlimit(RLIMIT_NOFILE, &files);
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);

@@ -26,10 +26,11 @@ bool port_read(void);
 void port_drain(int timeout_ms);
 
 /* commands.c: what the host runs here */
-void command_start(uint32_t id, const char *list, size_t length);
+void command_start(uint32_t id, const char *list, size_t length, bool more);
 void command_input(uint32_t id, const char *data, size_t length);
 void command_input_end(uint32_t id);
 void command_credit(uint32_t id, int stream, uint32_t bytes);
+void command_close(uint32_t id, int stream);
 void command_signal(uint32_t id, int number);
 void command_resize(uint32_t id, unsigned rows, unsigned columns);
 void command_forget(uint32_t id);
@@ -43,8 +44,10 @@ void command_settle(void);
 /* operations.c: how the guest is made ready; synchronous */
 void operation(uint32_t id, const char *list, size_t length);
 int load_module(const char *path, const char *parameters);
-/* Tells the watchdog, where one runs, that all is well; returns in how many ms it wants to hear that again, or -1. */
-int feed_watchdog(void);
+/* What is to be done from time to time; returns in how many ms again, or -1. */
+int regular_duties(void);
+/* Whether the host wants the kernel's log. */
+extern bool kmsg_wanted;
 int make_directories(const char *path);
 
 /* dhcp.c: `agent dhcp INTERFACE SECONDS` */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@ struct command {
 	int terminal; /* bit n: stream n is the terminal */
 	int fds[3];   /* our ends; -1 where closed */
 	uint32_t credit[3];
+	int left[3]; /* of a command that has ended: bytes that are still to be read of its pipes; -1 before */
 	char *input;
 	size_t input_start, input_length;
 	bool input_ends, exited, told;
@@ -39,6 +41,7 @@ struct command {
 
 struct start {
 	uid_t uid;
+	int mask; /* umask */
 	gid_t gid;
 	gid_t groups[256];
 	int ngroups;
@@ -89,6 +92,8 @@ static void parse(struct start *start, const char *list, size_t length)
 			start->cwd = value;
 		else if (!strncmp(word, "uid=", 4))
 			start->uid = strtoul(value, NULL, 10);
+		else if (!strncmp(word, "umask=", 6))
+			start->mask = strtoul(value, NULL, 8);
 		else if (!strncmp(word, "gid=", 4))
 			start->gid = strtoul(value, NULL, 10);
 		else if (!strncmp(word, "group=", 6) && start->ngroups < 256)
@@ -121,6 +126,7 @@ static _Noreturn void become(const struct start *start, const int streams[3], in
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();
+	umask(start->mask);
 	for (int i = 0; i < 3; i++)
 		if (start->terminal & 1 << i) {
 			ioctl(streams[i], TIOCSCTTY, 0);
@@ -198,13 +204,61 @@ static struct command *new_command(uint32_t id)
 		command->id = id;
 		command->fds[0] = command->fds[1] = command->fds[2] = -1;
 		command->credit[1] = command->credit[2] = WINDOW;
+		command->left[1] = command->left[2] = -1;
 		commands[i] = command;
 		return command;
 	}
 	return NULL;
 }
 
-void command_start(uint32_t id, const char *list, size_t length)
+/* Lists that are longer than a frame, as far as they came. */
+#define MOST_PARTIAL 16
+#define LONGEST_LIST (4 * 1024 * 1024)
+static struct {
+	uint32_t id;
+	char *data;
+	size_t length;
+} partial[MOST_PARTIAL];
+
+/* Adds a piece to the list of `id`; NULL where there is no room for it. */
+static char *append(uint32_t id, const char *list, size_t *length)
+{
+	int slot = -1;
+
+	for (int i = 0; i < MOST_PARTIAL; i++)
+		if (partial[i].data ? partial[i].id == id : slot < 0)
+			slot = i;
+	if (slot < 0 || partial[slot].length + *length > LONGEST_LIST)
+		return NULL;
+	partial[slot].data = realloc(partial[slot].data, partial[slot].length + *length);
+	if (!partial[slot].data)
+		abort();
+	memcpy(partial[slot].data + partial[slot].length, list, *length);
+	partial[slot].id = id;
+	partial[slot].length += *length;
+	*length = partial[slot].length;
+	return partial[slot].data;
+}
+
+static bool is_partial(uint32_t id)
+{
+	for (int i = 0; i < MOST_PARTIAL; i++)
+		if (partial[i].data && partial[i].id == id)
+			return true;
+	return false;
+}
+
+static void drop_partial(uint32_t id)
+{
+	for (int i = 0; i < MOST_PARTIAL; i++)
+		if (partial[i].data && partial[i].id == id) {
+			free(partial[i].data);
+			partial[i].data = NULL;
+			partial[i].length = 0;
+		}
+}
+
+void command_start(uint32_t id, const char *list, size_t length, bool more)
 {
 	static struct start start;
 	int streams[3] = { -1, -1, -1 }, report[2] = { -1, -1 };
@@ -212,7 +266,18 @@ void command_start(uint32_t id, const char *list, size_t length)
 	char failure[256];
 	ssize_t n;
 
+	if (more || is_partial(id)) {
+		list = append(id, list, &length);
+		if (!list) {
+			drop_partial(id);
+			tell_exit(id, EXIT_FAILED, E2BIG, "");
+			return;
+		}
+		if (more)
+			return;
+	}
 	memset(&start, 0, sizeof(start));
+	start.mask = 022;
 	parse(&start, list, length);
 	command = find(id) ? NULL : new_command(id);
 	if (!command) {
@@ -228,6 +293,7 @@ void command_start(uint32_t id, const char *list, size_t length)
 	} else if (command->pid == 0) {
 		become(&start, streams, report[1]);
 	}
+	drop_partial(id);
 	for (int i = 0; i < 3; i++) {
 		if (streams[i] < 0)
 			continue;
@@ -334,6 +400,16 @@ void command_credit(uint32_t id, int stream, uint32_t bytes)
 		command->credit[stream] += bytes;
 }
 
+void command_close(uint32_t id, int stream)
+{
+	struct command *command = find(id);
+
+	if (!command || stream < 1 || stream > 2 || command->fds[stream] < 0 || command->terminal & 1 << stream)
+		return;
+	close(command->fds[stream]);
+	command->fds[stream] = -1;
+}
+
 void command_signal(uint32_t id, int number)
 {
 	struct command *command = find(id);
@@ -387,18 +463,23 @@ size_t command_poll(struct pollfd *fds, size_t room)
 static bool read_output(struct command *command, int stream)
 {
 	static char chunk[CHUNK];
-	const size_t most = command->credit[stream] < CHUNK ? command->credit[stream] : CHUNK;
-	ssize_t n = read(command->fds[stream], chunk, most);
+	size_t most = command->credit[stream] < CHUNK ? command->credit[stream] : CHUNK;
+	ssize_t n;
 
+	/* When the command has ended, what its children still write is not waited for: they may never stop. */
+	if (command->left[stream] >= 0 && (size_t)command->left[stream] < most)
+		most = command->left[stream];
+	n = most ? read(command->fds[stream], chunk, most) : 0;
 	if (n > 0) {
+		if (command->left[stream] >= 0)
+			command->left[stream] -= n;
 		command->credit[stream] -= n;
 		port_send(GUEST_DATA, stream, command->id, chunk, n);
 		return true;
 	}
 	if (n < 0 && errno == EINTR)
 		return true;
-	/* A terminal that nobody holds open any more answers with EIO. When the command has ended, what its children still
-	   write is not waited for. */
+	/* A terminal that nobody holds open any more answers with EIO. */
 	if (n == 0 || errno != EAGAIN || command->exited) {
 		close(command->fds[stream]);
 		command->fds[stream] = -1;
@@ -431,6 +512,10 @@ void command_reap(void)
 			if (commands[i] && commands[i]->pid == pid && !commands[i]->exited) {
 				commands[i]->exited = true;
 				commands[i]->status = status;
+				for (int stream = 1; stream < 3; stream++)
+					if (commands[i]->fds[stream] < 0 ||
+					    ioctl(commands[i]->fds[stream], FIONREAD, &commands[i]->left[stream]))
+						commands[i]->left[stream] = 0;
 			}
 }
 

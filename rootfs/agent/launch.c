@@ -8,6 +8,7 @@
  *   --user          in a user namespace of its own in which this user is itself and has all capabilities: what needs them
  *                   works, on what is this user's
  *   --writable DIR  but for this directory (only with --read-only)
+ *   --at DIR        which is seen here, too
  *   --unmount DIR   without what is mounted there (only with --read-only): else it would be kept alive, and seen
  */
 #define _GNU_SOURCE
@@ -26,6 +27,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -108,24 +110,25 @@ static void set_read_only(const char *path, bool on, int flags)
 
 #define MOST_UNMOUNTS 256
 
-static void make_read_only(const char *writable, const char **unmounts, int count)
+static void make_read_only(const char *writable, const char *at, const char **unmounts, int count)
 {
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		fail("making a mount namespace");
 	for (int i = 0; i < count; i++)
 		while (!umount2(unmounts[i], MNT_DETACH | UMOUNT_NOFOLLOW))
 			;
-	if (writable && mount(writable, writable, NULL, MS_BIND | MS_REC, NULL))
+	if (writable && mount(writable, at, NULL, MS_BIND | MS_REC, NULL))
 		fail(writable);
 	set_read_only("/", true, AT_RECURSIVE);
 	if (writable)
-		set_read_only(writable, false, 0);
+		set_read_only(at, false, 0);
 }
 
 int main(int argc, char **argv)
 {
-	const char *writable = NULL, *unmounts[MOST_UNMOUNTS];
+	const char *writable = NULL, *at = NULL, *unmounts[MOST_UNMOUNTS];
 	bool read_only = false, user = false;
+	struct rlimit files;
 	int i, count = 0;
 
 	for (i = 1; i < argc && strcmp(argv[i], "--"); i++) {
@@ -141,6 +144,8 @@ int main(int argc, char **argv)
 			read_only = true;
 		else if (!strcmp(argv[i], "--user"))
 			user = true;
+		else if (!strcmp(argv[i], "--at") && i + 1 < argc)
+			at = argv[++i];
 		else if (!strcmp(argv[i], "--writable") && i + 1 < argc)
 			writable = argv[++i];
 		else if (!strcmp(argv[i], "--unmount") && i + 1 < argc && count < MOST_UNMOUNTS)
@@ -151,13 +156,18 @@ int main(int argc, char **argv)
 		}
 	}
 	if (i + 1 >= argc) {
-		fprintf(stderr, "usage: xdpctl-launch [--parent PID] [--user] [--read-only [--writable DIR] [--unmount DIR]…] -- COMMAND\n");
+		fprintf(stderr, "usage: xdpctl-launch [--parent PID] [--user] [--read-only [--writable DIR [--at DIR]] [--unmount DIR]…] -- COMMAND\n");
 		return 125;
+	}
+	/* virtiofsd holds a file open for each that the guest knows. */
+	if (!getrlimit(RLIMIT_NOFILE, &files)) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	if (user)
 		enter_user_namespace();
 	if (read_only)
-		make_read_only(writable, unmounts, count);
+		make_read_only(writable, at ? at : writable, unmounts, count);
 	execvp(argv[i + 1], argv + i + 1);
 	fprintf(stderr, "xdpctl-launch: %s: %m\n", argv[i + 1]);
 	return errno == ENOENT ? 127 : 126;

@@ -22,6 +22,7 @@
 #include "agent.h"
 
 #define WATCHDOG_MS 500
+#define FILES_MS 100
 
 int make_directories(const char *path)
 {
@@ -63,9 +64,18 @@ static int write_file(const char *path, const char *text)
 	if (fd < 0)
 		return -1;
 	n = write(fd, text, strlen(text));
-	if (close(fd))
+	if (n >= 0 && n < (ssize_t)strlen(text)) {
+		errno = ENOSPC;
+		n = -1;
+	}
+	if (n < 0) {
+		const int number = errno;
+
+		close(fd);
+		errno = number;
 		return -1;
-	return n == (ssize_t)strlen(text) ? 0 : -1;
+	}
+	return close(fd);
 }
 
 static int copy_file(const char *from, const char *to)
@@ -74,16 +84,24 @@ static int copy_file(const char *from, const char *to)
 	const int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
 	char chunk[65536];
 	ssize_t n = -1;
+	int number = errno;
 
 	if (in >= 0 && out >= 0)
-		while ((n = read(in, chunk, sizeof(chunk))) > 0)
-			if (write(out, chunk, n) != n) {
-				n = -1;
-				break;
-			}
-	close(in);
-	close(out);
-	return n;
+		while ((n = read(in, chunk, sizeof(chunk))) > 0) {
+			const ssize_t written = write(out, chunk, n);
+
+			if (written == n)
+				continue;
+			number = written < 0 ? errno : ENOSPC;
+			n = -1;
+			break;
+		}
+	if (in >= 0)
+		close(in);
+	if (out >= 0)
+		close(out);
+	errno = number;
+	return n < 0 ? -1 : 0;
 }
 
 /* The new root takes the place of the initramfs, whose files are freed with this program's last use of them. */
@@ -120,7 +138,7 @@ static int start_watchdog(int seconds)
 	return watchdog < 0 ? -1 : ioctl(watchdog, WDIOC_SETTIMEOUT, &seconds);
 }
 
-int feed_watchdog(void)
+static int feed_watchdog(void)
 {
 	if (watchdog < 0)
 		return -1;
@@ -129,10 +147,47 @@ int feed_watchdog(void)
 	return WATCHDOG_MS;
 }
 
+/*
+ * The host's virtiofsd has a file open for every one that this kernel remembers, and may have only so many: then this
+ * kernel is made to forget in time.
+ */
+static long most_inodes;
+
+static int forget_files(void)
+{
+	FILE *counts;
+	long inodes = 0, idle = 0;
+	int fd;
+
+	if (!most_inodes)
+		return -1;
+	counts = fopen("/proc/sys/fs/inode-nr", "re");
+	if (counts) {
+		if (fscanf(counts, "%ld %ld", &inodes, &idle) != 2)
+			inodes = 0;
+		fclose(counts);
+	}
+	if (inodes > most_inodes && (fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC)) >= 0) {
+		if (write(fd, "2", 1) < 0)
+			perror("xdpctl-agent: dropping caches");
+		close(fd);
+	}
+	return FILES_MS;
+}
+
+int regular_duties(void)
+{
+	const int feed = feed_watchdog(), forget = forget_files();
+
+	return feed < 0 || (forget >= 0 && forget < feed) ? forget : feed;
+}
+
 static const char *or_null(const char *text)
 {
 	return text && *text ? text : NULL;
 }
+
+bool kmsg_wanted;
 
 static int run(const char *name, char **a)
 {
@@ -149,6 +204,11 @@ static int run(const char *name, char **a)
 		return load_module(a[0], a[1]);
 	if (!strcmp(name, "write")) /* path, text */
 		return write_file(a[0], a[1]);
+	if (!strcmp(name, "touch")) {
+		const int fd = open(a[0], O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+		return fd < 0 ? -1 : close(fd);
+	}
 	if (!strcmp(name, "copy")) /* from, to */
 		return copy_file(a[0], a[1]);
 	if (!strcmp(name, "chmod")) /* octal mode, path */
@@ -161,6 +221,14 @@ static int run(const char *name, char **a)
 		return sethostname(a[0], strlen(a[0]));
 	if (!strcmp(name, "up"))
 		return interface_up(a[0]);
+	if (!strcmp(name, "files")) { /* how many this kernel may remember */
+		most_inodes = atol(a[0]);
+		return 0;
+	}
+	if (!strcmp(name, "kmsg")) {
+		kmsg_wanted = true;
+		return 0;
+	}
 	if (!strcmp(name, "watchdog")) /* seconds */
 		return start_watchdog(atoi(a[0]));
 	if (!strcmp(name, "root"))
@@ -182,7 +250,7 @@ void operation(uint32_t id, const char *list, size_t length)
 		arguments[i] = argument ? (char *)argument : empty;
 	}
 	if (word)
-		number = run(word, arguments) ? errno : 0;
+		number = run(word, arguments) ? (errno ? errno : EIO) : 0;
 	memcpy(answer, &number, sizeof(number));
 	n = snprintf(answer + sizeof(number), sizeof(answer) - sizeof(number), "%s %s %s", word ? word : "", arguments[0],
 		     arguments[1]);

@@ -28,7 +28,7 @@ struct frame_header {
 
 enum from_host {
 	HOST_OP = 1,	   /* text list: operation and arguments; answered by DONE */
-	HOST_EXEC = 2,	   /* text list of KEY=VALUE: see exec.c; answered by EXIT, sooner or later */
+	HOST_EXEC = 2,	   /* text list of KEY=VALUE: see commands.c; stream 1: more of it follows. Answered by EXIT */
 	HOST_DATA = 3,	   /* for standard input */
 	HOST_EOF = 4,	   /* standard input ends */
 	HOST_CREDIT = 5,   /* uint32: so many more bytes of `stream` may come; id 0: so many bytes of frames have come */
@@ -37,6 +37,7 @@ enum from_host {
 	HOST_ACK = 8,	   /* the EXIT of `id` has arrived: the agent may forget it */
 	HOST_POWEROFF = 9, /* ends the guest, once every EXIT is acknowledged */
 	HOST_PING = 10,	   /* answered by PONG with the same bytes */
+	HOST_CLOSE = 11,   /* nobody reads `stream` any more: the command finds that out as with a pipe */
 };
 
 enum from_guest {

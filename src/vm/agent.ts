@@ -54,6 +54,8 @@ export class Agent extends EventEmitter<AgentEvents> {
   /** Bytes that came, and that the guest does not know of yet. */
   #came = 0;
   #closed = false;
+  /** Changes with everything that is heard of the guest. */
+  heard = 0;
   /** When the agent has started. Rejects where the connection ends before. */
   readonly hello: Promise<GuestHello>;
   #greet: { resolve(hello: GuestHello): void; reject(error: Error): void };
@@ -74,6 +76,7 @@ export class Agent extends EventEmitter<AgentEvents> {
     // One answer for all that comes in this turn.
     if (this.#came === 0) setImmediate(() => this.#tellCame());
     this.#came += bytes.length;
+    this.heard++;
     try {
       for (const frame of this.#reader.push(bytes)) this.#take(frame);
     } catch {

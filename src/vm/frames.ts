@@ -20,6 +20,7 @@ export const HOST = {
   ack: 8,
   powerOff: 9,
   ping: 10,
+  close: 11,
 } as const;
 
 export const GUEST = { hello: 64, done: 65, data: 66, credit: 67, exit: 68, pong: 69, kmsg: 70 } as const;

@@ -10,6 +10,8 @@ export interface GuestCommandOptions {
   readonly uid?: number;
   readonly gid?: number;
   readonly groups?: readonly number[];
+  /** The mask of files that it makes; 022 by default. */
+  readonly umask?: number;
   /** Which of the streams 0, 1, 2 are one terminal, and its size; none by default. */
   readonly terminal?: { readonly streams: readonly (0 | 1 | 2)[]; readonly rows: number; readonly columns: number };
 }
@@ -90,8 +92,14 @@ export class GuestCommand {
 
   /** To be called once, by the agent. */
   start(): void {
-    const { argv, env = {}, cwd = "/", uid = 0, gid = 0, groups = [], terminal } = this.#options;
-    const words = [`uid=${uid}`, `gid=${gid}`, `cwd=${cwd}`, ...groups.map((group) => `group=${group}`)];
+    const { argv, env = {}, cwd = "/", uid = 0, gid = 0, groups = [], umask = 0o22, terminal } = this.#options;
+    const words = [
+      `uid=${uid}`,
+      `gid=${gid}`,
+      `umask=${umask.toString(8)}`,
+      `cwd=${cwd}`,
+      ...groups.map((group) => `group=${group}`),
+    ];
     if (terminal !== undefined) {
       const mask = terminal.streams.reduce<number>((bits, stream) => bits | (1 << stream), 0);
       words.push(`terminal=${mask},${terminal.rows},${terminal.columns}`);
@@ -99,11 +107,11 @@ export class GuestCommand {
     for (const [name, value] of Object.entries(env)) if (value !== undefined) words.push(`e=${name}=${value}`);
     for (const word of argv) words.push(`a=${word}`);
     const list = encodeList(words);
-    if (list.length > FRAME_MAX) {
-      this.#ended({ kind: "failed", errno: 7, what: `its arguments and environment have ${list.length} bytes` });
-      return;
+    for (let at = 0; ; at += FRAME_MAX) {
+      const last = at + FRAME_MAX >= list.length;
+      this.#way.send(HOST.exec, list.subarray(at, at + FRAME_MAX), last ? 0 : 1);
+      if (last) return;
     }
-    this.#way.send(HOST.exec, list, 0);
   }
 
   #input(data: Buffer, done: (error?: Error | null) => void): void {
@@ -163,6 +171,11 @@ export class GuestCommand {
     this.#settle.reject(error);
   }
 
+  /** Nobody reads `stream` any more: the command finds that out as it would with a pipe. */
+  closeOutput(stream: 1 | 2): void {
+    if (!this.#over) this.#way.send(HOST.close, undefined, stream);
+  }
+
   /** Sends a signal, by number, to the command and all that it started in its process group. */
   signal(number: number): void {
     if (!this.#over) this.#way.send(HOST.signal, encodeU32(number), 0);
@@ -170,6 +183,11 @@ export class GuestCommand {
 
   resize(rows: number, columns: number): void {
     if (!this.#over) this.#way.send(HOST.windowSize, encodeU32((rows & 0xffff) | (columns << 16)), 0);
+  }
+
+  /** Whether it has ended. */
+  get over(): boolean {
+    return this.#over;
   }
 
   get id(): number {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { type Accelerator, accelerator } from "./accel.js";
 import { cacheDir } from "./cache.js";
-import { initramfs } from "./initramfs.js";
+import { initramfs, moduleFiles } from "./initramfs.js";
 import { FIRST_FREE_FD, machineCommand } from "./machine.js";
 import { type GuestNetwork, Networks } from "./network.js";
 import {
@@ -20,6 +20,7 @@ import {
   watchdog,
 } from "./qemu.js";
 import type { Kernel } from "./record.js";
+import { Modules } from "./module-files.js";
 
 /** Unix sockets of a machine that QEMU serves; none may have more than 107 bytes. */
 export interface GuestSockets {
@@ -59,7 +60,7 @@ export interface GuestOptions {
   /** Mounts of the host that neither it sees nor it keeps alive. */
   readonly unmounted?: readonly string[];
   readonly sockets?: GuestSockets;
-  /** Path of a unix socket for gdb. */
+  /** A unix socket for gdb, in the guest's directory. */
   readonly gdb?: string;
   readonly watchdog?: boolean;
   readonly accelerator?: Accelerator;
@@ -70,16 +71,32 @@ export interface GuestOptions {
   readonly onKmsg?: (record: string) => void;
 }
 
+/** Modules by name that this guest needs beside what every guest has. */
+function wanted(options: GuestOptions): string[] {
+  return [
+    ...((options.disks?.length ?? 0) > 0 ? ["virtio_blk"] : []),
+    ...(options.watchdog === true ? ["i6300esb"] : []),
+    ...(options.modules ?? []),
+    ...likely(options),
+  ];
+}
+
+function likely({ kernel, likelyModules = [] }: GuestOptions): string[] {
+  if (kernel.modules === undefined || likelyModules.length === 0) return [];
+  const modules = new Modules(kernel.modules);
+  return likelyModules.filter((name) => modules.has(name));
+}
+
+/** Where those and what they need lie in the initramfs, in the order in which they are loaded. */
+export function guestModules(options: GuestOptions): string[] {
+  return moduleFiles(options.kernel, wanted(options)).map(({ inside }) => inside);
+}
+
 /** The first file system of guests, made once for each kernel and agent. */
 function initrdFile(kernel: Kernel, options: GuestOptions, dir: string): string {
   const { key, build } = initramfs(kernel, {
     network: (options.networks?.length ?? 0) > 0,
-    modules: [
-      ...((options.disks?.length ?? 0) > 0 ? ["virtio_blk"] : []),
-      ...(options.watchdog === true ? ["i6300esb"] : []),
-      ...(options.modules ?? []),
-    ],
-    likely: options.likelyModules ?? [],
+    modules: wanted(options),
   });
   const path = join(cacheDir(), "initramfs", `${key}.cpio`);
   if (existsSync(path)) return path;
@@ -121,7 +138,7 @@ export function plan(options: GuestOptions, dir: string): Plan {
     ...shares.map(({ tag, socket }) => sharedFolder(tag, socket)),
     ...networks.devices,
     ...(options.disks ?? []).map(disk),
-    ...(options.gdb === undefined ? [] : [gdbServer(options.gdb)]),
+    ...(options.gdb === undefined ? [] : [gdbServer(resolve(dir, options.gdb))]),
     ...(options.watchdog === true ? [watchdog()] : []),
   ];
   return { devices, shares, accelerator: accel, networks };
@@ -130,11 +147,12 @@ export function plan(options: GuestOptions, dir: string): Plan {
 /** Stands for the directory of a guest that is not started. */
 const NOWHERE = "RUN";
 
-export const QUIET = ["quiet"];
+/** What the kernel says while it boots shows how far it came, and costs a tenth of a second. */
+export const BOOT_WORDS = ["loglevel=7"];
 
 /** The command line of QEMU for a guest, without starting anything. */
 export function guestCommand(options: GuestOptions): string[] {
   const { devices } = plan(options, NOWHERE);
-  const kernelWords = [...QUIET, ...(options.kernelWords ?? [])];
+  const kernelWords = [...BOOT_WORDS, ...(options.kernelWords ?? [])];
   return machineCommand({ qemu: findQemu(options.qemu), devices, kernelWords });
 }

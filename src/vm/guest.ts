@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, lstatSync, openSync, readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { XdpctlError } from "../errors/index.js";
 import { hasCapability } from "../linux/index.js";
 import type { Accelerator } from "./accel.js";
 import type { GuestHello } from "./agent.js";
 import { ConsoleLog } from "./console.js";
 import type { GuestCommand, GuestCommandOptions, GuestExit } from "./guest-command.js";
-import { type GuestOptions, plan, QUIET } from "./guest-plan.js";
+import { type GuestOptions, guestModules, plan, BOOT_WORDS } from "./guest-plan.js";
 import { VirtualMachine } from "./machine.js";
 import type { Networks } from "./network.js";
 import { findQemu } from "./qemu.js";
-import { AGENT_IN_GUEST, rootSteps } from "./root-steps.js";
+import { AGENT_IN_GUEST, clearedFile, rootSteps } from "./root-steps.js";
 import { RunDir } from "./run-dir.js";
 import { Share } from "./share.js";
 
@@ -21,6 +21,12 @@ const WATCHDOG_SECONDS = 10;
 
 /** So long is a DHCP server waited for. */
 const DHCP_SECONDS = 10;
+/** A guest with so many files for its root never has to forget one. */
+const ENOUGH_FILES = 500_000;
+const SILENCE_MS = 30_000;
+/** For what is still to be written to disks and to the host's files. */
+const WRITING_MS = 60_000;
+const LEAVING_MS = 3000;
 
 /** A guest that runs a kernel on top of this machine's files. */
 export class Guest implements AsyncDisposable {
@@ -56,7 +62,7 @@ export class Guest implements AsyncDisposable {
       this.machine = new VirtualMachine({
         qemu,
         devices,
-        kernelWords: [...QUIET, ...(options.kernelWords ?? [])],
+        kernelWords: [...BOOT_WORDS, ...(options.kernelWords ?? [])],
         console: this.console,
         log: this.#log,
         fds: networks.fds,
@@ -70,6 +76,40 @@ export class Guest implements AsyncDisposable {
       made?.close();
     }
     if (options.onKmsg !== undefined) this.machine.agent.on("kmsg", options.onKmsg);
+    this.#trouble = new Promise((_, reject) => {
+      for (const share of this.#shares) {
+        void share.ended.then(({ code, signal }) => {
+          if (this.#released) return;
+          const how = signal === null ? `with status ${code}` : `by ${signal}`;
+          const text = `virtiofsd, which serves the guest's files, ended ${how}`;
+          reject(this.machine.failure("XDPCTL_E_VM_DIED", text));
+          this.machine.kill();
+        });
+      }
+      // A debugger may stop it for as long as it likes.
+      if (options.gdb !== undefined) return;
+      const silence = options.silenceMs ?? SILENCE_MS;
+      void this.machine.agent.hello.then(
+        () => {
+          this.#unwatch = this.machine.watch(silence, () => {
+            const text = `the guest hangs: nothing was heard of it for ${(silence / 1000).toFixed(0)} s`;
+            reject(this.machine.failure("XDPCTL_E_VM_HANG", text));
+            this.machine.kill();
+          });
+        },
+        () => undefined,
+      );
+    });
+    this.#trouble.catch(() => undefined);
+  }
+
+  /** Rejects when the guest hangs, or has lost its files. */
+  readonly #trouble: Promise<never>;
+  #unwatch: (() => void) | undefined;
+
+  /** Waits for `work`, unless the guest hangs or has lost its files. Errors: XDPCTL_E_VM_HANG, XDPCTL_E_VM_DIED. */
+  whileItLives<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.#trouble]);
   }
 
   /** Starts the machine; `ready` waits for it. Errors: XDPCTL_E_VM_TOOL, XDPCTL_E_SYSCALL. */
@@ -81,10 +121,17 @@ export class Guest implements AsyncDisposable {
    * Waits until the guest is booted and has its root and networks.
    * Errors: XDPCTL_E_VM_PANIC, XDPCTL_E_VM_HANG, XDPCTL_E_VM_DIED, XDPCTL_E_VM_SETUP.
    */
-  async ready(): Promise<GuestHello> {
+  ready(): Promise<GuestHello> {
+    return this.whileItLives(this.#prepare());
+  }
+
+  async #prepare(): Promise<GuestHello> {
     const { options, machine } = this;
     const { agent } = machine;
-    const hello = await machine.booted(options.silenceMs ?? 30_000);
+    const hello = await machine.booted(options.silenceMs ?? SILENCE_MS);
+    this.#booted = true;
+    if (options.onKmsg !== undefined) await agent.operation("kmsg");
+    await agent.operations(guestModules(options).map((path) => ["module", path, ""]));
     const user = (options.networks ?? []).some(({ kind }) => kind === "user");
     await agent.operations(
       rootSteps({
@@ -94,15 +141,17 @@ export class Guest implements AsyncDisposable {
         cwd: options.cwd ?? "/",
         overlays: options.overlays ?? [],
         writable: (options.writable ?? []).map((path, i) => ({ path, tag: `rw${i}` })),
-        clearDirs: options.clearDirs ?? [],
-        clearFiles: options.clearFiles ?? [],
+        clearDirs: (options.clearDirs ?? []).map(clearedFile),
+        clearFiles: (options.clearFiles ?? []).map(clearedFile),
         // Without a layer there must be a folder to mount them at.
         modules: this.layered || existsSync("/usr/lib/modules") ? options.kernel.modules : undefined,
         version: hello.kernel,
         hostName: options.hostName ?? hostname(),
-        ...(user ? { resolv: "nameserver 10.0.2.3\n" } : {}),
+        ...(user ? { resolv: resolvTarget() } : {}),
       }),
     );
+    const files = openFilesLimit();
+    if (files < ENOUGH_FILES) await agent.operation("files", String(Math.floor(files * 0.7)));
     if (options.watchdog === true) await agent.operation("watchdog", String(WATCHDOG_SECONDS));
     await agent.operations((options.moduleFiles ?? []).map((file) => ["module", file, ""]));
     const asked = (options.networks ?? []).flatMap((one, i) =>
@@ -149,13 +198,11 @@ export class Guest implements AsyncDisposable {
 
   /** The error for a guest whose time is over. */
   timedOut(seconds: number): XdpctlError {
-    return this.machine.failure("XDPCTL_E_VM_TIMEOUT", `the command did not end within ${seconds} s`);
+    const what = this.#booted ? "the command did not end" : "the guest had not booted";
+    return this.machine.failure("XDPCTL_E_VM_TIMEOUT", `${what} within ${seconds} s`);
   }
 
-  /** The error for a guest of which nothing was heard for so long. */
-  hangs(seconds: number): XdpctlError {
-    return this.machine.failure("XDPCTL_E_VM_HANG", `the guest hangs: nothing was heard of it for ${seconds} s`);
-  }
+  #booted = false;
 
   exec(options: GuestCommandOptions): GuestCommand {
     return this.machine.agent.exec(options);
@@ -167,17 +214,26 @@ export class Guest implements AsyncDisposable {
   }
 
   /** What is known when a command's end is not: the guest is gone, and this says how. */
-  async lost(): Promise<XdpctlError> {
+  async lost(error?: unknown): Promise<XdpctlError> {
+    // That it hangs, or has lost its files, is known already.
+    if (XdpctlError.is(error, "XDPCTL_E_VM_HANG")) return error;
+    if (XdpctlError.is(error, "XDPCTL_E_VM_DIED") && error.message.includes("virtiofsd")) return error;
     await Promise.race([this.machine.ended, new Promise((resolve) => setTimeout(resolve, 1000))]);
     const watched = this.options.watchdog === true ? ": its watchdog ends it when its kernel hangs" : "";
     const death = this.machine.death(`while the command ran${watched}`);
     if (death.code === "XDPCTL_E_VM_PANIC") return death;
-    return XdpctlError.from({ ...death.toJSON(), code: "XDPCTL_E_VM_NO_STATUS" });
+    return XdpctlError.from({ ...death.toJSON(), code: "XDPCTL_E_VM_NO_STATUS", remedy: "run it again" });
+  }
+
+  /** Where gdb connects to. */
+  get gdbSocket(): string {
+    return join(this.options.dir ?? (this.#own as RunDir).path, this.options.gdb ?? "");
   }
 
   /** Powers it off and waits. */
   async stop(): Promise<void> {
-    await this.machine.stop();
+    const writes = (this.options.disks?.length ?? 0) + (this.options.writable?.length ?? 0) > 0;
+    await this.machine.stop(writes ? WRITING_MS : LEAVING_MS);
     this.#release();
   }
 
@@ -186,6 +242,7 @@ export class Guest implements AsyncDisposable {
   #release(): void {
     if (this.#released) return;
     this.#released = true;
+    this.#unwatch?.();
     for (const share of this.#shares) share.close();
     closeSync(this.#log);
     this.#own?.[Symbol.dispose]();
@@ -195,6 +252,23 @@ export class Guest implements AsyncDisposable {
     await this.machine[Symbol.asyncDispose]();
     this.#release();
   }
+}
+
+/** How many files virtiofsd may have open; it has one open for each that the guest knows. */
+function openFilesLimit(): number {
+  const [, most = ""] = /^Max open files +\S+ +(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
+  return most === "unlimited" ? Number.POSITIVE_INFINITY : Number(most) || 1024;
+}
+
+/** The file that /etc/resolv.conf is in the end, also where that is not there: in /run it often is not, in a guest. */
+function resolvTarget(): string {
+  let path = "/etc/resolv.conf";
+  for (let i = 0; i < 10; i++) {
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (stat?.isSymbolicLink() !== true) break;
+    path = resolve(dirname(path), readlinkSync(path));
+  }
+  return path;
 }
 
 export type { GuestExit };

@@ -16,8 +16,6 @@ export interface InitramfsOptions {
   readonly network: boolean;
   /** Further modules of the kernel, by name. */
   readonly modules?: readonly string[];
-  /** Modules that are left out where the kernel has them not. */
-  readonly likely?: readonly string[];
 }
 
 /** An initramfs in pieces, so that one that exists need not be made again. */
@@ -32,29 +30,42 @@ export interface Initramfs {
  * their size and time of change, so that looking takes no reading.
  */
 export function initramfs(kernel: Kernel, options: InitramfsOptions): Initramfs {
-  const names = [...NEEDED, ...(options.network ? NETWORK : []), ...(options.modules ?? [])];
-  const modules = kernel.modules === undefined ? undefined : new Modules(kernel.modules);
-  const likely = (options.likely ?? []).filter((name) => modules?.has(name));
-  const files = modules?.files([...names, ...likely]) ?? [];
+  const first = moduleFiles(kernel, [...NEEDED, ...(options.network ? NETWORK : [])]);
+  const later = moduleFiles(kernel, options.modules ?? []).filter(
+    ({ file }) => !first.some((one) => one.file === file),
+  );
   const agent = agentPath();
   const hash = createHash("sha256");
-  for (const file of [agent, ...files]) {
-    const { size, mtimeMs } = statSync(file);
-    hash.update(`${file} ${size} ${mtimeMs}\n`);
+  for (const file of [agent, ...[...first, { file: "later" }, ...later].map((one) => one.file)]) {
+    const stat = statSync(file, { throwIfNoEntry: false });
+    hash.update(`${file} ${stat?.size} ${stat?.mtimeMs}\n`);
   }
-  return { key: hash.digest("hex").slice(0, 16), build: () => cpio(entries(agent, files)) };
+  return { key: hash.digest("hex").slice(0, 16), build: () => cpio(entries(agent, first, later)) };
 }
 
-function entries(agent: string, files: readonly string[]): CpioEntry[] {
-  const list = files.map((file) => `/modules.d/${basename(file)}\n`).join("");
+interface ModuleFile {
+  readonly file: string;
+  /** Its path in the initramfs. */
+  readonly inside: string;
+}
+
+/** The files of modules and of all that they need, each after what it needs. Errors: XDPCTL_E_NO_MODULE. */
+export function moduleFiles(kernel: Kernel, names: readonly string[]): ModuleFile[] {
+  if (kernel.modules === undefined) return [];
+  return new Modules(kernel.modules).files(names).map((file) => ({ file, inside: `/modules.d/${basename(file)}` }));
+}
+
+/** `first` is loaded by the agent itself when it starts, `later` when it is told to. */
+function entries(agent: string, first: readonly ModuleFile[], later: readonly ModuleFile[]): CpioEntry[] {
+  const list = first.map(({ inside }) => `${inside}\n`).join("");
   return [
     ...["dev", "proc", "sys", "root", "modules.d"].map((path) => ({ path, mode: S_IFDIR | 0o755 })),
     // The kernel opens it for the agent's own standard streams before anything is mounted.
     { path: "dev/console", mode: S_IFCHR | 0o600, device: [5, 1] as const },
     { path: "init", mode: S_IFREG | 0o755, data: readFileSync(agent) },
     { path: "modules", mode: S_IFREG | 0o644, data: Buffer.from(list) },
-    ...files.map((file) => ({
-      path: `modules.d/${basename(file)}`,
+    ...[...first, ...later].map(({ file, inside }) => ({
+      path: inside.slice(1),
       mode: S_IFREG | 0o644,
       data: readFileSync(file),
     })),

@@ -10,6 +10,7 @@ import { agentPort, commandLine, type Device } from "./qemu.js";
 /** Lines of the console that an error shows. */
 const TAIL_LINES = 12;
 const POLL_MS = 250;
+const PING_MS = 1000;
 /** The descriptor of the agent's port in QEMU: what Node passes fourth. */
 const PORT_FD = 3;
 /** What else QEMU inherits comes after it. */
@@ -73,20 +74,12 @@ export class VirtualMachine implements AsyncDisposable {
    * Errors: XDPCTL_E_VM_PANIC, XDPCTL_E_VM_HANG, XDPCTL_E_VM_DIED.
    */
   async booted(silenceMs: number): Promise<GuestHello> {
-    const { console } = this.#options;
-    let size = -1;
-    let heard = performance.now();
-    let watch: NodeJS.Timeout | undefined;
+    let stop = (): void => {};
     const hangs = new Promise<never>((_, reject) => {
-      watch = setInterval(() => {
-        if (console.size !== size) {
-          size = console.size;
-          heard = performance.now();
-        } else if (performance.now() - heard > silenceMs) {
-          const seconds = (silenceMs / 1000).toFixed(0);
-          reject(this.failure("XDPCTL_E_VM_HANG", `the guest hangs at boot: nothing was heard of it for ${seconds} s`));
-        }
-      }, POLL_MS);
+      stop = this.watch(silenceMs, () => {
+        const text = `the guest hangs at boot: nothing was heard of it for ${(silenceMs / 1000).toFixed(0)} s`;
+        reject(this.failure("XDPCTL_E_VM_HANG", text));
+      });
     });
     try {
       return await Promise.race([
@@ -104,8 +97,30 @@ export class VirtualMachine implements AsyncDisposable {
       }
       throw error;
     } finally {
-      clearInterval(watch);
+      stop();
     }
+  }
+
+  /**
+   * Calls `silent` when nothing was heard of the guest for `silenceMs`: nothing on its console, no answer of its agent, which
+   * is asked again and again. Time in which this process itself stood still does not count. Returns what ends the watch.
+   */
+  watch(silenceMs: number, silent: () => void): () => void {
+    const { console } = this.#options;
+    let heard = "";
+    let quiet = 0;
+    const timer = setInterval(() => {
+      const now = `${console.size} ${this.agent.heard}`;
+      quiet = now === heard ? quiet + POLL_MS : 0;
+      heard = now;
+      if (quiet % PING_MS === 0) this.agent.ping();
+      if (quiet > silenceMs) {
+        clearInterval(timer);
+        silent();
+      }
+    }, POLL_MS);
+    timer.unref();
+    return () => clearInterval(timer);
   }
 
   /** Why the guest is gone: a panic says so on the console. */
@@ -116,7 +131,7 @@ export class VirtualMachine implements AsyncDisposable {
     const own = this.#options
       .readLog()
       .split("\n")
-      .filter((line) => line.trim() !== "" && !/vhost|Failed to set msg fds/.test(line));
+      .filter((line) => line.trim() !== "" && !/vhost|Failed to set msg fds|virtio_loop/.test(line));
     const why = this.#code === 0 || this.#code === null ? "" : ` (QEMU ended with ${this.#code})`;
     const error = this.failure("XDPCTL_E_VM_DIED", `the guest ended ${when}${why}`);
     return own.length === 0

@@ -91,7 +91,9 @@ class Client {
     // How much came over the port, and whether the guest goes on, is the business of who owns the port.
     if (id === 0) return;
     if (type === HOST.exec || type === HOST.op) {
-      if (!this.#errands.has(id)) this.#agent.forward(type, this.#begin(id, type === HOST.exec), data, stream);
+      // A long list of a command comes in several frames.
+      const mine = this.#errands.get(id)?.id ?? this.#begin(id, type === HOST.exec);
+      this.#agent.forward(type, mine, data, stream);
       return;
     }
     const errand = this.#errands.get(id);

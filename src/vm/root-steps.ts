@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-import { join } from "node:path";
+import { statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REC } from "../linux/index.js";
 
 type Step = readonly string[];
@@ -29,14 +30,28 @@ export interface RootOptions {
   readonly overlays: readonly string[];
   /** Folders that are really written to, each with the tag of its share. */
   readonly writable: readonly { readonly path: string; readonly tag: string }[];
-  readonly clearDirs: readonly string[];
-  readonly clearFiles: readonly string[];
+  readonly clearDirs: readonly Cleared[];
+  readonly clearFiles: readonly Cleared[];
   /** The kernel's modules on the host, and its version. */
   readonly modules: string | undefined;
   readonly version: string;
   readonly hostName: string;
-  /** Text of /etc/resolv.conf, where it is not the host's. */
+  /** The file that is to name QEMU's own name server, where the guest has QEMU's network. */
   readonly resolv?: string;
+}
+
+/** A file or folder that becomes empty, and stays its owner's. */
+interface Cleared {
+  readonly path: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** What becomes empty, with what it is on the host. */
+export function clearedFile(path: string): Cleared {
+  const { mode, uid, gid } = statSync(path);
+  return { path, mode: mode & 0o7777, uid, gid };
 }
 
 function mount(source: string, target: string, type: string, flags = 0, data = ""): Step {
@@ -93,31 +108,61 @@ export function rootSteps(options: RootOptions): Step[] {
     if (!options.layered) steps.push(mount("modules", inRoot("/usr/lib/modules"), "tmpfs", 0, "mode=755"));
     steps.push(["mkdir", target], bind(join(LOWER, options.modules), target));
   }
-  if (options.resolv !== undefined) {
-    steps.push(["write", inRoot("run/resolv.conf"), options.resolv]);
-    steps.push(bind(inRoot("run/resolv.conf"), inRoot("etc/resolv.conf")));
-  }
-  for (const [i, path] of options.clearFiles.entries()) {
-    const empty = join(LAYER, "empty", String(i));
-    steps.push(["write", empty, ""], bind(empty, inRoot(path)));
-  }
-  for (const path of options.clearDirs) steps.push(mount("empty", inRoot(path), "tmpfs", 0, "mode=755"));
-  // A mount of its own keeps its own flags when the root becomes read-only.
   for (const path of TEMPORARY) {
     if (options.layered) steps.push(bind(inRoot(path), inRoot(path), MS_REC));
     else steps.push(mount("tmpfs", inRoot(path), "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"));
-    if (!options.layered && options.cwd.startsWith(`${path}/`))
-      steps.push(["mkdir", inRoot(options.cwd)], bind(join(LOWER, options.cwd), inRoot(options.cwd)));
   }
+  if (options.resolv !== undefined) {
+    const text = inRoot("run/xdpctl/resolv.conf");
+    steps.push(["write", text, NAME_SERVER]);
+    // What is missing, as below /run, is made; elsewhere there is a file, or a layer to make it in.
+    if (options.layered || hidden(options.resolv, options.layered) !== undefined)
+      steps.push(["mkdir", inRoot(dirname(options.resolv))], ["touch", inRoot(options.resolv)]);
+    steps.push(bind(text, inRoot(options.resolv)));
+  }
+  const named = [
+    options.cwd,
+    ...options.overlays,
+    ...options.clearDirs.map(({ path }) => path),
+    ...options.clearFiles.map(({ path }) => dirname(path)),
+    ...options.writable.map(({ path }) => path),
+  ];
+  const shown = new Set<string>();
+  for (const path of named) {
+    if (hidden(path, options.layered) === undefined || shown.has(path)) continue;
+    shown.add(path);
+    steps.push(["mkdir", inRoot(path)], bind(join(LOWER, path), inRoot(path)));
+  }
+  for (const [i, { path, mode, uid, gid }] of options.clearFiles.entries()) {
+    const empty = join(LAYER, "empty", String(i));
+    steps.push(["write", empty, ""], ["chmod", mode.toString(8), empty], ["chown", String(uid), String(gid), empty]);
+    steps.push(bind(empty, inRoot(path)));
+  }
+  for (const { path, mode, uid, gid } of options.clearDirs)
+    steps.push(mount("empty", inRoot(path), "tmpfs", 0, `mode=${mode.toString(8)},uid=${uid},gid=${gid}`));
+  // A mount of its own keeps its own flags when the root becomes read-only.
   for (const path of options.overlays) if (path !== "/") steps.push(bind(inRoot(path), inRoot(path), MS_REC));
-  for (const { path, tag } of options.writable) steps.push(filesystem(tag, inRoot(path), options.type));
+  for (const { path, tag } of options.writable) {
+    // It may lie in a folder that was just emptied.
+    if (options.clearDirs.some((cleared) => path.startsWith(`${cleared.path}/`))) steps.push(["mkdir", inRoot(path)]);
+    steps.push(filesystem(tag, inRoot(path), options.type));
+  }
   if (options.layered && !options.overlays.includes("/")) steps.push(bind("none", ROOT, MS_REMOUNT | MS_RDONLY));
   steps.push(["root", ROOT], ["hostname", options.hostName], ["up", "lo"]);
   return steps;
 }
 
-/** Folders that every program may write to; what the host has in them is seen. */
+/** QEMU's own. */
+const NAME_SERVER = "nameserver 10.0.2.3\n";
+
+/** Folders that every program may write to; what the host has in them is seen where there is a layer. */
 const TEMPORARY = ["/tmp", "/var/tmp"];
+
+/** The folder, empty in a guest, below which `path` lies. */
+function hidden(path: string, layered: boolean): string | undefined {
+  const empty = ["/run", "/dev/shm", ...(layered ? [] : TEMPORARY)];
+  return empty.find((folder) => path.startsWith(`${folder}/`));
+}
 
 const DEV_LINKS = [
   ["fd", "/proc/self/fd"],

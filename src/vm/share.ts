@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { XdpctlError } from "../errors/index.js";
 import { AF_UNIX, closeFd, hasCapability, SOCK_STREAM, Socket, syscallError } from "../linux/index.js";
 import { launchPath } from "./agent-path.js";
@@ -36,8 +36,7 @@ function findDaemon(): Daemon | undefined {
   return c === undefined ? undefined : { path: c, kind: "c" };
 }
 
-function daemonArguments(daemon: Daemon, options: ShareOptions): string[] {
-  const { path, writable } = options;
+function daemonArguments(daemon: Daemon, path: string, writable: boolean): string[] {
   if (daemon.kind === "c") {
     return ["--fd=3", "-o", `source=${path},cache=always,sandbox=chroot,xattr,log_level=err`, "--thread-pool-size=1"];
   }
@@ -70,17 +69,26 @@ export class Share implements Disposable {
     this.tag = options.tag;
     this.socket = options.socket;
     this.daemon = daemon;
+    // The folder's own name may have characters that mean something in virtiofsd's options.
+    const place = options.writable ? `${options.socket}.d` : options.path;
     const listener = listenAt(options.socket);
     try {
       const launch = ["--parent", String(process.pid)];
       if (!hasCapability("CAP_SYS_ADMIN")) launch.push("--user");
       launch.push("--read-only");
-      if (options.writable) launch.push("--writable", options.path);
+      if (options.writable) {
+        mkdirSync(place, { recursive: true });
+        launch.push("--writable", options.path, "--at", place);
+      }
       for (const path of options.unmounted ?? []) launch.push("--unmount", path);
-      this.#child = spawn(launchPath(), [...launch, "--", daemon.path, ...daemonArguments(daemon, options)], {
-        stdio: ["ignore", options.log, options.log, listener],
-        detached: true,
-      });
+      this.#child = spawn(
+        launchPath(),
+        [...launch, "--", daemon.path, ...daemonArguments(daemon, place, options.writable)],
+        {
+          stdio: ["ignore", options.log, options.log, listener],
+          detached: true,
+        },
+      );
     } finally {
       closeFd(listener);
     }

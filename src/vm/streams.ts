@@ -8,15 +8,18 @@ import type { GuestCommand, GuestCommandOptions } from "./guest-command.js";
 
 /** Signals that are the command's, not ours. */
 const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
-/** The same signal so often within so many ms means us: the guest does not listen any more. */
+/** Signals that mean the end; the same one so often within so many ms means us: the guest does not listen any more. */
+const ENDING: readonly string[] = ["SIGINT", "SIGTERM", "SIGQUIT"];
 const INSISTING = 3;
 const INSISTING_MS = 2000;
 
 /** Which of our streams are a terminal: those of the command are one, too. */
 export function terminalOf(): GuestCommandOptions["terminal"] {
-  const streams = ([0, 1, 2] as const).filter((fd) => isatty(fd));
+  const outputs = ([1, 2] as const).filter((fd) => isatty(fd));
+  // Input from a terminal is typed for a terminal only where its echo is seen; else it is read line by line here.
+  const streams = isatty(0) && outputs.length > 0 ? ([0, ...outputs] as const) : outputs;
   if (streams.length === 0) return undefined;
-  const { rows = 24, columns = 80 } = streams.includes(1) ? process.stdout : process.stderr;
+  const { rows = 24, columns = 80 } = (streams as readonly number[]).includes(1) ? process.stdout : process.stderr;
   return { streams, rows, columns };
 }
 
@@ -25,15 +28,29 @@ function output(fd: 1 | 2): Writable {
   return createWriteStream("", { fd, autoClose: false });
 }
 
-function copied(from: NodeJS.ReadableStream, fd: 1 | 2): Promise<void> {
+/**
+ * Copies what a command writes to one of our streams, to its end. Where that can't be written any more, the command is told
+ * as a pipe would tell it; an error that is not just a reader who left is told on standard error.
+ */
+function copied(command: GuestCommand, fd: 1 | 2): Promise<void> {
+  const from = fd === 1 ? command.stdout : command.stderr;
   return new Promise((resolve) => {
     const to = output(fd);
-    to.on("error", () => {
-      // Nobody reads it any more. The command is not told: it runs for its exit status, too.
+    let failed = false;
+    to.on("error", (error: NodeJS.ErrnoException) => {
+      if (!failed && error.code !== "EPIPE" && fd === 1) process.stderr.write(`error: writing: ${error.message}\n`);
+      failed = true;
+      from.unpipe(to);
       from.resume();
+      command.closeOutput(fd);
+      // The rest is not waited for: nobody will see it.
+      if (from.readableEnded) resolve();
     });
     from.pipe(to, { end: false });
-    from.on("end", () => to.write("", () => resolve()));
+    from.on("end", () => {
+      if (failed) resolve();
+      else to.write("", () => resolve());
+    });
   });
 }
 
@@ -46,7 +63,7 @@ export interface Streams {
 /** Ties this process's standard streams, signals and window size to a command in a guest. */
 export function tie(command: GuestCommand, terminal: GuestCommandOptions["terminal"], giveUp: () => void): Streams {
   restoreStandardStreams();
-  const raw = terminal?.streams.includes(0) === true && (terminal.streams.includes(1) || terminal.streams.includes(2));
+  const raw = terminal?.streams.includes(0) === true;
   if (raw) process.stdin.setRawMode(true);
   process.stdin.pipe(command.stdin);
   process.stdin.on("error", () => command.stdin.end());
@@ -56,18 +73,19 @@ export function tie(command: GuestCommand, terminal: GuestCommandOptions["termin
     command.resize(rows, columns);
   };
   if (terminal !== undefined) process.on("SIGWINCH", resize);
-  const recent: number[] = [];
   const handlers = FORWARDED.map((name) => {
+    let recent: number[] = [];
     const handler = (): void => {
       command.signal(constants.signals[name]);
+      if (!ENDING.includes(name)) return;
       const now = Date.now();
-      recent.push(now);
-      if (recent.filter((time) => now - time < INSISTING_MS).length >= INSISTING) giveUp();
+      recent = [...recent.filter((time) => now - time < INSISTING_MS), now];
+      if (recent.length >= INSISTING || command.over) giveUp();
     };
     process.on(name, handler);
     return [name, handler] as const;
   });
-  const done = Promise.all([copied(command.stdout, 1), copied(command.stderr, 2)]).then(() => undefined);
+  const done = Promise.all([copied(command, 1), copied(command, 2)]).then(() => undefined);
   return {
     done,
     restore: () => {

@@ -84,7 +84,7 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab with a guest",
     expect(inspected()).toMatchObject({
       state: "ready",
       vm: { phase: "ready", kernel: said.stdout.split("\n")[0] },
-      routes: ["0.0.0.0/0 via 192.168.6.1 dev eth0", "::/0 via fd00:6::1 dev eth0"],
+      routes: ["default via 192.168.6.1 dev eth0", "default via fd00:6::1 dev eth0"],
       interfaces: [
         { name: "eth1", peer: "br-lan", mtu: 1500, addresses: ["192.168.5.1/24", "fd00:5::1/64"] },
         { name: "eth0", peer: "br-wan", mtu: 1500, addresses: ["192.168.6.100/24", "fd00:6::100/64"] },

@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: MIT
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -108,7 +117,7 @@ describe("vm run", () => {
     writeFileSync(join(empty, "seen"), "seen");
     writeFileSync(join(dir, "file"), "not empty");
     const script = [
-      `echo new > ${real}/new && echo real`,
+      `echo new > ${real}/new && echo odd > link/new && echo real`,
       `echo new > ${layer}/old && cat ${layer}/old`,
       `ls ${empty}; echo x > ${empty}/x && echo cleared`,
       `wc -c < ${dir}/file`,
@@ -118,12 +127,26 @@ describe("vm run", () => {
       "mount -t virtiofs root /mnt && touch /mnt/usr/xdpctl-was-here || echo refused",
       "mount -o remount,rw /mnt; touch /mnt/usr/xdpctl-was-here || echo refused",
     ].join("\n");
-    const options = ["--rw", real, "--overlay", layer, "--clear-dir", empty, "--clear-file", join(dir, "file")];
+    const odd = place("a,b c");
+    symlinkSync(odd, join(dir, "link"));
+    const options = [
+      "--rw",
+      "link",
+      "--rw",
+      real,
+      "--overlay",
+      layer,
+      "--clear-dir",
+      empty,
+      "--clear-file",
+      join(dir, "file"),
+    ];
     const { stdout, status } = run(["-k", KERNEL, ...options, "--", "sh", "-c", `exec 2>/dev/null\n${script}`]);
     const said = stdout.toString().trim().split("\n");
     expect(said).toEqual(["real", "new", "cleared", "0", "refused", "layer", "refused", "refused"]);
     expect(status).toBe(0);
     expect(readFileSync(join(real, "new"), "utf8")).toBe("new\n");
+    expect(readFileSync(join(odd, "new"), "utf8")).toBe("odd\n");
     expect(readFileSync(join(layer, "old"), "utf8")).toBe("old");
     expect(readFileSync(join(dir, "file"), "utf8")).toBe("not empty");
     expect(existsSync(join(empty, "x"))).toBe(false);
@@ -178,10 +201,23 @@ describe("vm run", () => {
   });
 
   it("tells a kernel that hangs at boot from one that gives up, and shows its last words", () => {
-    // It waits for a debugger that never comes.
     const file = join(dir, "no-kernel");
     writeFileSync(file, "this is no kernel");
-    expect(run(["-k", file, "--", "true"])).toMatchObject({ status: 7 });
+    expect(run(["-k", file, "--", "true"])).toMatchObject({ status: 125 });
+    // It waits for a root that never comes, and says so.
+    const hang = run([
+      "-k",
+      KERNEL,
+      "--kopt",
+      "rdinit=/no root=/dev/never rootwait",
+      "--boot-timeout",
+      "5s",
+      "--",
+      "true",
+    ]);
+    expect(hang.status).toBe(121);
+    expect(hang.stderr).toContain("XDPCTL_E_VM_HANG");
+    expect(hang.stderr).toContain("Waiting for root device");
     const panic = run(["-k", KERNEL, "--kopt", "rdinit=/nothing", "--", "true"]);
     expect(panic.status).toBe(120);
     expect(panic.stderr).toMatch(/Unable to mount root fs|No working init/);
@@ -210,6 +246,40 @@ describe("vm run", () => {
     expect(await third.ended).toBe(130);
     // Also what the killed one could not take away itself.
     expect(readdirSync("/run/xdpctl/vm").filter((name) => name.startsWith(`${pid}-`))).toEqual([]);
+  });
+
+  it("ends with its reader, and with its status whatever it left running", () => {
+    const shell = (script: string): Result => {
+      const line = script.replace("RUN", [process.execPath, ...command("-k", KERNEL, "--")].map(quoted).join(" "));
+      const { status, stdout, stderr } = spawnSync("bash", ["-c", line], { cwd: dir, timeout: 60_000 });
+      return { status, stdout, stderr: stderr.toString() };
+    };
+    // As on the host: who writes to a reader that left gets SIGPIPE.
+    const left = shell("RUN yes | head -n 1; echo ${PIPESTATUS[0]}");
+    expect(left.stdout.toString()).toBe("y\n141\n");
+    const full = shell("RUN echo hi > /dev/full");
+    expect(full.stderr).toContain("ENOSPC");
+    expect(shell("RUN sh -c 'yes & exit 3' > /dev/null").status).toBe(3);
+    const long = "x".repeat(70_000);
+    expect(shell(`export LONG=${long}; umask 077; RUN sh -c 'echo \${#LONG}; umask'`).stdout.toString()).toBe(
+      "70000\n0077\n",
+    );
+  });
+
+  it("says so when virtiofsd dies under it", async () => {
+    const { child, ended, out } = start([
+      "-k",
+      KERNEL,
+      "--",
+      "sh",
+      "-c",
+      "echo ready; sleep 1; ls /usr/share; sleep 60",
+    ]);
+    await until(() => out().includes("ready"), "the command");
+    const parents = spawnSync("pgrep", ["-P", String(child.pid), "-f", "virtiofsd"], { encoding: "utf8" }).stdout;
+    process.kill(Number(parents.trim()), "SIGKILL");
+    expect(await ended).toBe(122);
+    expect(out()).toMatch(/virtiofsd.*ended by SIGKILL/);
   });
 
   it("works for an ordinary user, who writes nothing but --rw", () => {

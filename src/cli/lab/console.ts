@@ -26,7 +26,8 @@ export function registerConsole(lab: Command, terminal: Terminal): void {
     )
     .action(async (node: string, options: { lab?: string; second?: boolean }) => {
       const room = await openRoom();
-      const places = room.guestPlaces(room.Lab.open(selectLab(room, options.lab)), node);
+      const { guestPlaces } = await import("../../lab/index.js");
+      const places = guestPlaces(room.Lab.open(selectLab(room, options.lab)), node);
       if (process.stdin.isTTY) terminal.note(`console of ${node}: Ctrl-] leaves it, Enter shows a prompt`);
       await attach(node, options.second === true ? places.console1 : places.console);
     });
@@ -68,7 +69,8 @@ export function registerGdb(lab: Command, terminal: Terminal): void {
     .option("-l, --lab <name>", "the lab's name")
     .action(async (node: string, options: { lab?: string }) => {
       const room = await openRoom();
-      const { gdbserver, image } = room.guestPlaces(room.Lab.open(selectLab(room, options.lab)), node);
+      const { guestPlaces } = await import("../../lab/index.js");
+      const { gdbserver, image } = guestPlaces(room.Lab.open(selectLab(room, options.lab)), node);
       terminal.line(`gdb -ex 'target remote ${gdbserver}' ${image}`);
       terminal.json({ gdbserver, image });
     });

@@ -26,6 +26,12 @@ export function registerInspect(lab: Command, terminal: Terminal): void {
           ]),
         ),
       );
+      for (const { name, vm } of found.nodes) {
+        if (vm === undefined) continue;
+        terminal.line(`${name}  Linux ${vm.kernel}  ${vm.accelerator}`);
+        if (vm.error !== undefined) terminal.line(`${name}  ${vm.phase}: ${vm.error}`);
+        for (const line of vm.lines ?? []) terminal.line(`  ${line}`);
+      }
       for (const { name, container } of found.nodes) {
         if (container === undefined) continue;
         const { image, id, engine, options } = container;

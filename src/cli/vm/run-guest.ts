@@ -21,7 +21,7 @@ export async function once(
   const { name, reason } = guest.accelerator;
   say(`Linux ${options.kernel.version} (${options.kernel.source}) under ${name.toUpperCase()}: ${reason}`);
   say(`root: / over virtiofs (${guest.shared}), ${guest.protection}`);
-  if (gdb !== undefined) terminal.note(`gdb -ex 'target remote ${options.gdb}' ${options.kernel.image}`);
+  if (gdb === true) terminal.note(`gdb -ex 'target remote ${guest.gdbSocket}' ${options.kernel.image}`);
   const follow = shown === true ? followConsole(guest.console, (text) => process.stderr.write(text)) : undefined;
   let late: NodeJS.Timeout | undefined;
   const timedOut =
@@ -58,11 +58,13 @@ async function follower(guest: Guest, command: GuestCommandOptions): Promise<num
     streams = tie(running, command.terminal, () => resolve("gave up"));
   });
   try {
-    const exit = await Promise.race([running.exit, gaveUp]).catch(async () => {
-      throw await guest.lost();
+    const exit = await Promise.race([guest.whileItLives(running.exit), gaveUp]).catch(async (error) => {
+      throw await guest.lost(error);
     });
-    if (exit === "gave up") return 128 + constants.signals.SIGKILL;
-    await streams?.done;
+    if (exit === "gave up" || (await Promise.race([streams?.done, gaveUp])) === "gave up") {
+      process.stderr.write("xdpctl vm run: the guest was ended: the same signal came again and again\n");
+      return 128 + constants.signals.SIGKILL;
+    }
     await guest.stop();
     return statusOf(exit, command.argv[0]);
   } finally {

@@ -15,7 +15,7 @@ export interface RunOptions {
   cpus?: number;
   kopt?: string[];
   module?: string[];
-  gdb?: string | true;
+  gdb?: boolean;
   watchdog?: boolean;
   console?: boolean;
   accel?: "auto" | "kvm" | "tcg";
@@ -50,7 +50,8 @@ export function seconds(text: string): number {
 }
 
 export function count(text: string): number {
-  if (!/^\d{1,3}$/.test(text) || Number(text) === 0) throw usage(`${JSON.stringify(text)} is no number of CPUs`);
+  if (!/^\d{1,3}$/.test(text) || Number(text) === 0 || Number(text) > 255)
+    throw usage(`${JSON.stringify(text)} is no number of CPUs`);
   return Number(text);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { existsSync, statSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { XdpctlError } from "../../errors/index.js";
@@ -26,7 +26,7 @@ export function registerRun(vm: Command, context: Context): void {
     .option("--cpus <n>", "2 by default", count)
     .option("--kopt <words>", "words for the kernel's command line", several)
     .option("--module <module>", "a module to load before the command: a file, or a name", several)
-    .option("--gdb [socket]", "a gdb server at a unix socket")
+    .option("--gdb", "a gdb server; prints the line that connects gdb to it")
     .option("--watchdog", "end a guest whose kernel no longer feeds its watchdog")
     .option("--console", "show the guest's console on standard error")
     .option("--accel <name>", "auto, kvm or tcg", accel)
@@ -50,9 +50,26 @@ export function registerRun(vm: Command, context: Context): void {
       if (context.kind !== "shell") throw usage("`vm run` is a command of the shell");
       const given = words[0] === "--" ? words.slice(1) : words;
       const argv = given.length > 0 ? given : [process.env.SHELL ?? "/bin/sh"];
-      if (options.kernels !== undefined) process.exitCode = await matrix(context, argv, options, options.kernels);
-      else process.exitCode = await single(context, argv, options);
+      if (options.kernels !== undefined && options.kernel !== undefined)
+        throw usage("--kernel and --kernels can't be used together");
+      if (options.json === true && options.kernels === undefined && options.dryRun !== true)
+        throw usage("--json is for --dry-run and --kernels: a command's output is its own");
+      try {
+        if (options.kernels !== undefined) process.exitCode = await matrix(context, argv, options, options.kernels);
+        else process.exitCode = await single(context, argv, options);
+      } catch (error) {
+        const failure = XdpctlError.wrap(error);
+        if (failure.code === "XDPCTL_E_USAGE") throw failure;
+        context.terminal.failure(failure);
+        process.exitCode = ownStatus(failure);
+      }
     });
+}
+
+/** The exit status of an error of ours: never one that a command might have, but for what is wrong on the command line. */
+function ownStatus(error: XdpctlError): number {
+  if (error.code === "XDPCTL_E_INTERRUPTED") return 130;
+  return error.exitCode >= 120 ? error.exitCode : 125;
 }
 
 /** A folder that is there, as an absolute path. */
@@ -60,18 +77,19 @@ function folder(path: string, option: string): string {
   const absolute = resolve(path);
   if (!existsSync(absolute) || !statSync(absolute).isDirectory())
     throw new XdpctlError("XDPCTL_E_NO_FILE", `${option}: there is no directory ${path}`);
-  return absolute;
+  return realpathSync(absolute);
 }
 
 function file(path: string, option: string): string {
   const absolute = resolve(path);
-  if (!existsSync(absolute)) throw new XdpctlError("XDPCTL_E_NO_FILE", `${option}: there is no file ${path}`);
-  return absolute;
+  if (statSync(absolute, { throwIfNoEntry: false })?.isDirectory() !== false)
+    throw new XdpctlError("XDPCTL_E_NO_FILE", `${option}: there is no file ${path}`);
+  return realpathSync(absolute);
 }
 
 /** A module is a file, or a name of one that the kernel has. */
 function isPath(module: string): boolean {
-  return module.includes("/") || module.endsWith(".ko");
+  return module.includes("/") || /\.ko(\.\w+)?$/.test(module);
 }
 
 function network(text: string): GuestNetwork {
@@ -96,7 +114,6 @@ async function guestOptions(context: Context, spec: string, options: RunOptions)
   const log = (text: string): void => context.terminal.note(text);
   const kernel = await resolveKernel(spec, { log, signal: context.signal });
   const modules = options.module ?? [];
-  const gdb = options.gdb === true ? resolve(`xdpctl-gdb-${process.pid}.sock`) : options.gdb;
   return {
     kernel,
     overlays: (options.overlay ?? []).map((path) => folder(path, "--overlay")),
@@ -112,7 +129,7 @@ async function guestOptions(context: Context, spec: string, options: RunOptions)
     cwd: process.cwd(),
     ...(options.mem === undefined ? {} : { memory: options.mem }),
     ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
-    ...(gdb === undefined ? {} : { gdb: resolve(gdb) }),
+    ...(options.gdb === true ? { gdb: "gdb.sock" } : {}),
     ...(options.watchdog === true ? { watchdog: true } : {}),
     ...(options.qemu === undefined ? {} : { qemu: options.qemu }),
     ...(options.bootTimeout === undefined ? {} : { silenceMs: options.bootTimeout * 1000 }),
@@ -133,6 +150,7 @@ async function commandOptions(argv: readonly string[], options: RunOptions): Pro
     uid: process.getuid?.() ?? 0,
     gid: process.getgid?.() ?? 0,
     groups: process.getgroups?.() ?? [],
+    umask: process.umask(),
     ...(terminal === undefined ? {} : { terminal }),
   };
 }
@@ -155,27 +173,55 @@ function quoted(word: string): string {
 
 /** One kernel after the other: the command's output as it comes, and a table at the end. The first failure's status. */
 async function matrix(context: Context, argv: readonly string[], options: RunOptions, list: string): Promise<number> {
-  const specs = list.split(",").filter(Boolean);
+  const specs = list
+    .split(",")
+    .map((spec) => spec.trim())
+    .filter(Boolean);
   if (specs.length === 0) throw usage("--kernels names no kernel");
+  // A word that can't be a kernel, and one that has to be fetched, are found before the first is booted.
+  const guests = new Map<string, GuestOptions | XdpctlError>();
+  for (const spec of new Set(specs)) {
+    try {
+      guests.set(spec, await guestOptions(context, spec, options));
+    } catch (error) {
+      const failure = XdpctlError.wrap(error);
+      if (["XDPCTL_E_USAGE", "XDPCTL_E_INTERRUPTED"].includes(failure.code)) throw failure;
+      guests.set(spec, failure);
+    }
+  }
   const rows: MatrixRow[] = [];
   for (const spec of specs) {
     if (context.signal.aborted) break;
-    context.terminal.note(`── ${spec} ──`);
-    const started = performance.now();
-    const row = { kernel: spec, version: null as string | null, status: 125, error: null as string | null };
-    try {
-      const guest = await guestOptions(context, spec, options);
-      row.version = guest.kernel.version;
-      row.status = await once(context, guest, await commandOptions(argv, options), options);
-    } catch (error) {
-      const failure = XdpctlError.wrap(error);
-      row.status = failure.exitCode;
-      row.error = failure.code;
-      context.terminal.failure(failure);
-    }
-    rows.push({ ...row, seconds: (performance.now() - started) / 1000 });
+    rows.push(await matrixRow(context, spec, guests.get(spec) as GuestOptions | XdpctlError, argv, options));
   }
-  for (const line of table(rows)) context.terminal.note(line);
+  if (options.dryRun !== true) for (const line of table(rows)) context.terminal.note(line);
   context.terminal.json({ kernels: rows });
   return rows.find((row) => row.status !== 0)?.status ?? 0;
+}
+
+async function matrixRow(
+  context: Context,
+  spec: string,
+  guest: GuestOptions | XdpctlError,
+  argv: readonly string[],
+  options: RunOptions,
+): Promise<MatrixRow> {
+  const started = performance.now();
+  const row = { kernel: spec, version: guest instanceof Error ? null : guest.kernel.version, error: null };
+  const seconds = (): number => (performance.now() - started) / 1000;
+  context.terminal.note(`── ${spec} ──`);
+  try {
+    if (guest instanceof Error) throw guest;
+    if (options.dryRun === true) {
+      const { guestCommand } = await import("../../vm/index.js");
+      context.terminal.line(guestCommand(guest).map(quoted).join(" "));
+      return { ...row, status: 0, seconds: seconds() };
+    }
+    const status = await once(context, guest, await commandOptions(argv, options), options);
+    return { ...row, status, seconds: seconds() };
+  } catch (error) {
+    const failure = XdpctlError.wrap(error);
+    if (!context.terminal.jsonMode) context.terminal.failure(failure);
+    return { ...row, status: ownStatus(failure), seconds: seconds(), error: failure.code };
+  }
 }

@@ -8,9 +8,6 @@ import { STANDARD_PATH } from "../kinds/vm/files.js";
 import { packageRoot } from "../paths.js";
 import type { InsideMessage, InsidePlan } from "./inside.js";
 
-const LOOK_MS = 5000;
-/** A guest whose agent says nothing for so long hangs. */
-const SILENCE_MS = 60_000;
 /** Bytes of standard error that are kept. */
 const MOST_ERRORS = 16_384;
 
@@ -45,9 +42,8 @@ export async function askInside(
     else if ("error" in message) error = message.error;
     told(message);
   });
-  const silence = new Silence(guest);
   try {
-    const exit = await Promise.race([command.exit, silence.found]);
+    const exit = await guest.whileItLives(command.exit);
     await read;
     // What the kernel logged last comes before the answer.
     await guest.alive();
@@ -56,10 +52,8 @@ export async function askInside(
       lines: errors.trimEnd().split("\n").slice(-8),
     }).toJSON();
   } catch (cause) {
-    if (XdpctlError.is(cause, "XDPCTL_E_VM_HANG")) return cause.toJSON();
-    return (await guest.lost()).toJSON();
+    return (await guest.lost(cause)).toJSON();
   } finally {
-    silence.close();
     lines.close();
   }
 }
@@ -69,38 +63,4 @@ function endText(exit: GuestExit): string {
   if (exit.kind === "failed") return `was not started: ${exit.what} (errno ${exit.errno})`;
   const found = Object.entries(constants.signals).find(([, number]) => number === exit.signal);
   return `was ended by ${found?.[0] ?? `signal ${exit.signal}`}`;
-}
-
-/** Asks a guest for signs of life. */
-class Silence {
-  /** Rejects with XDPCTL_E_VM_HANG. */
-  readonly found: Promise<never>;
-  readonly #timer: NodeJS.Timeout;
-
-  constructor(guest: Guest) {
-    let heard = performance.now();
-    let asked = false;
-    let fail: (error: Error) => void = () => {};
-    this.found = new Promise((_, reject) => {
-      fail = reject;
-    });
-    this.found.catch(() => undefined);
-    this.#timer = setInterval(() => {
-      if (performance.now() - heard > SILENCE_MS) fail(guest.hangs(SILENCE_MS / 1000));
-      if (asked) return;
-      asked = true;
-      guest.alive().then(
-        () => {
-          heard = performance.now();
-          asked = false;
-        },
-        // A guest that is gone is found out elsewhere.
-        () => clearInterval(this.#timer),
-      );
-    }, LOOK_MS);
-  }
-
-  close(): void {
-    clearInterval(this.#timer);
-  }
 }

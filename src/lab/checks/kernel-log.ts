@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
+import { readFileSync } from "node:fs";
 import { XdpctlError } from "../../errors/index.js";
 import { KernelLog } from "../../linux/index.js";
 import { findSplats } from "../../vm/index.js";
+import { guestFiles } from "../kinds/vm/files.js";
+import type { Lab } from "../lab.js";
 import type { KernelLogResult } from "./report.js";
 
 /** The kernel's log from the moment this is made. One that can't be read is never taken for clean. */
@@ -10,6 +13,7 @@ export class LogWatch implements Disposable {
   readonly #off: boolean;
   #reason: string | undefined;
   readonly #lines: string[] = [];
+  readonly #guests = new Map<string, readonly string[]>();
 
   constructor(on: boolean) {
     this.#off = !on;
@@ -21,10 +25,26 @@ export class LogWatch implements Disposable {
     }
   }
 
-  /** What the kernel logged, with time stamps; undefined where nobody knows. */
+  /** What the kernels logged, with time stamps, guests' behind their names; undefined where nobody knows. */
   get lines(): readonly string[] | undefined {
     this.#read();
-    return this.#log === undefined ? undefined : this.#lines;
+    const guests = [...this.#guests].flatMap(([name, lines]) => lines.map((line) => `${name}: ${line}`));
+    return this.#log === undefined ? undefined : [...this.#lines, ...guests];
+  }
+
+  /** Reads the logs of a lab's guests, from their boots on: they go with the lab. */
+  readGuests({ name, spec }: Lab): void {
+    if (this.#off) return;
+    for (const node of spec.nodes.filter((one) => one.kind === "vm")) {
+      const { dmesg, console } = guestFiles(name, node.name);
+      try {
+        const [log = [], said = []] = [dmesg, console].map((path) => readFileSync(path, "utf8").split("\n"));
+        // The last words of a kernel that gives up are on its console alone.
+        this.#guests.set(node.name, findSplats(said).length > findSplats(log).length ? said : log);
+      } catch {
+        this.#reason ??= `the kernel's log of ${node.name} is gone`;
+      }
+    }
   }
 
   #read(): void {
@@ -43,7 +63,10 @@ export class LogWatch implements Disposable {
   result(): KernelLogResult {
     if (this.#off) return { state: "off", splats: [] };
     this.#read();
-    const splats = findSplats(this.#lines);
+    const guests = [...this.#guests].flatMap(([name, lines]) =>
+      findSplats(lines).map((one) => ({ ...one, title: `${name}: ${one.title}` })),
+    );
+    const splats = [...findSplats(this.#lines), ...guests];
     if (splats.length > 0) return { state: "splat", splats };
     return this.#reason === undefined ? { state: "clean", splats } : { state: "unread", reason: this.#reason, splats };
   }

@@ -39,6 +39,7 @@ export async function runOnHost(
     const ms = Math.round(performance.now() - start);
     options.onUp?.({ target: HOST, kernel: release(), lab: lab.name, nodes: lab.nodes, ms });
     results = await runAll({ lab, signal: options.signal }, checks, bundle, options);
+    log.readGuests(lab);
   } finally {
     if (options.keep !== true && list().some((one) => one.name === lab.name)) lab.destroy();
   }

@@ -18,7 +18,7 @@ export interface GuestFiles {
   /** Its messages. */
   readonly log: string;
   readonly console: string;
-  /** The guest's kernel log. */
+  /** What the guest's kernel itself logged. */
   readonly dmesg: string;
   /** Where clients of the guest's agent connect. */
   readonly agent: string;

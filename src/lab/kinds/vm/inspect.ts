@@ -56,12 +56,9 @@ export function inspectGuest(at: Place): Partial<InspectedNode> {
     interfaces: found.filter((one) => one.ifname !== "lo").map((one) => shownInterface(at, one)),
     routes: routes
       .filter((one) => one.gateway !== undefined)
-      .map((one) => `${textOf(one)} via ${one.gateway} dev ${one.dev}`),
+      .map((one) => `${one.dst} via ${one.gateway} dev ${one.dev}`),
   };
 }
-
-const textOf = ({ dst, gateway }: Route): string =>
-  dst !== "default" ? dst : gateway?.includes(":") === true ? "::/0" : "0.0.0.0/0";
 
 function shownInterface({ state, node }: Place, link: Link): InspectedInterface {
   const link_ = state.spec.links.find(({ ends }) =>

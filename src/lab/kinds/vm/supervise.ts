@@ -97,8 +97,9 @@ async function start(
     gdb: files.gdb,
     unmounted: plan.unmounted,
     onKmsg: (text) => {
-      const { time, text: line } = decodeRecord(text);
-      writeSync(dmesg, `[${(time / 1e6).toFixed(6).padStart(12)}] ${line}\n`);
+      const { time, fromKernel, text: line } = decodeRecord(text);
+      // Any process may write what looks like the kernel's words.
+      if (fromKernel) writeSync(dmesg, `[${(time / 1e6).toFixed(6).padStart(12)}] ${line}\n`);
     },
   });
   const { name, reason } = guest.accelerator;
