@@ -81,7 +81,7 @@ function remarks(run: TestRun, on: string): string[] {
   }
   if (run.error !== undefined) {
     const { code, message, lines: more = [] } = run.error;
-    lines.push(`  guest${on}: ${message}  ${code}`, ...indented(more.join("\n")));
+    lines.push(`  guest${on}: ${message}  ${code}`, ...(more.length === 0 ? [] : indented(more.join("\n"))));
   }
   const { state, reason, splats } = run.kernelLog;
   for (const { title, lines: text } of splats)
