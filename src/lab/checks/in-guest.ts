@@ -157,14 +157,14 @@ function modulesFor({ bridges, nodes, links }: LabSpec): string[] {
 function withMissing(
   checks: readonly CheckSpec[],
   { up, checks: results }: Outcome,
-  { message, lines }: ErrorObject,
+  { message }: ErrorObject,
 ): CheckResult[] {
   return checks.map(({ name, kind }, i) => {
     const found = results.find((one) => one.name === name);
     if (found !== undefined) return found;
     if (up === undefined || i !== results.length)
       return { name, kind, state: "skipped", message: `not run: ${message}`, ms: 0 };
-    return { name, kind, state: "failed", message, details: (lines ?? []).join("\n"), ms: 0 };
+    return { name, kind, state: "failed", message, ms: 0 };
   });
 }
 

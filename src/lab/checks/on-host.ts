@@ -7,13 +7,10 @@ import type { LabSpec } from "../spec.js";
 import type { Bundle } from "./bundle.js";
 import { type Bench, Stopped } from "./command.js";
 import { LogWatch } from "./kernel-log.js";
-import type { CheckResult, TestRun } from "./report.js";
+import { type CheckResult, HOST, type TestRun } from "./report.js";
 import { runCheck } from "./run.js";
 import type { CheckSpec } from "./spec.js";
 import type { TestOptions } from "./options.js";
-
-/** What this kernel is called among those of a test. */
-export const HOST = "host";
 
 /** A name of its own for each test, so that two of one file can run side by side. */
 function testName(name: string): string {

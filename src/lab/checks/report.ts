@@ -24,6 +24,9 @@ export interface KernelLogResult {
   readonly splats: readonly Splat[];
 }
 
+/** What this kernel is called among those of a test. */
+export const HOST = "host";
+
 /** One run of a lab's checks, on one kernel. */
 export interface TestRun {
   /** What the lab ran on: `host`, or a guest's kernel, as it was asked for. */

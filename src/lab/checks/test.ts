@@ -6,9 +6,9 @@ import { shown } from "../shown.js";
 import type { LabSpec } from "../spec.js";
 import { Bundle } from "./bundle.js";
 import { findKernels, runInGuest } from "./in-guest.js";
-import { HOST, runOnHost } from "./on-host.js";
+import { runOnHost } from "./on-host.js";
 import type { TestOptions } from "./options.js";
-import { reportState, type TestReport, type TestRun } from "./report.js";
+import { HOST, reportState, type TestReport, type TestRun } from "./report.js";
 import type { CheckSpec } from "./spec.js";
 
 /** The checks that a test runs, in the order of the file. Throws XDPCTL_E_USAGE for none, or unknown names. */
