@@ -27,6 +27,7 @@ const SILENCE_MS = 30_000;
 /** For what is still to be written to disks and to the host's files. */
 const WRITING_MS = 60_000;
 const LEAVING_MS = 3000;
+const ENDING_MS = 500;
 
 /** A guest that runs a kernel on top of this machine's files. */
 export class Guest implements AsyncDisposable {
@@ -78,8 +79,9 @@ export class Guest implements AsyncDisposable {
     if (options.onKmsg !== undefined) this.machine.agent.on("kmsg", options.onKmsg);
     this.#trouble = new Promise((_, reject) => {
       for (const share of this.#shares) {
-        void share.ended.then(({ code, signal }) => {
-          if (this.#released) return;
+        void share.ended.then(async ({ code, signal }) => {
+          // It ends with QEMU, too, of whose end may be heard a moment later.
+          if (this.#released || (await this.machine.endsWithin(ENDING_MS))) return;
           const how = signal === null ? `with status ${code}` : `by ${signal}`;
           const text = `virtiofsd, which serves the guest's files, ended ${how}`;
           reject(this.machine.failure("XDPCTL_E_VM_DIED", text));

@@ -99,7 +99,7 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("labs on other kernel
     expect(refused("-k", "7.2", "--keep")).toContain("can't be kept");
     expect(refused("-k", "7.2,")).toContain("a name between its commas");
     expect(refused("-k", "host,./nothing")).toContain("XDPCTL_E_NO_FILE");
-    const nested = file("vm.lab.yml", "name: n\nnodes: { a: { kind: vm } }\nchecks: { x: { on: a, exec: [true] } }\n");
+    const nested = file("vm.lab.yml", "name: n\nnodes: { a: { kind: vm } }\nchecks: { x: { on: a, exec: [ls] } }\n");
     expect(xdpctl("lab", "test", nested, "-k", "7.2").stderr).toContain("only labs of namespaces");
     expect(existsSync("/run/xdpctl/labs/pair")).toBe(false);
   });
