@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { mkdirSync, rmdirSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { type ErrorObject, XdpctlError } from "../../errors/index.js";
 import { hasCapability } from "../../linux/index.js";
 import { boot, Guest, type Kernel, resolveKernel } from "../../vm/index.js";
@@ -57,11 +56,10 @@ export async function runInGuest(
 ): Promise<TestRun> {
   const start = performance.now();
   const bundle = options.bundle === undefined ? undefined : new Bundle(resolve(options.bundle, kernel.version));
-  using _place = bundle === undefined ? undefined : new Place(bundle.directory);
   const log = new GuestLog();
   const outcome: Outcome = { checks: [] };
   try {
-    await test(outcome, { target, kernel, spec, checks, bundle: bundle?.directory, log, options });
+    await test(outcome, { target, kernel, spec, checks, bundle, log, options });
   } catch (error) {
     if (error instanceof Stopped || options.signal.aborted) throw new Stopped();
     outcome.error = XdpctlError.wrap(error).toJSON();
@@ -87,7 +85,7 @@ interface Work {
   readonly kernel: Kernel;
   readonly spec: LabSpec;
   readonly checks: readonly CheckSpec[];
-  readonly bundle: string | undefined;
+  readonly bundle: Bundle | undefined;
   readonly log: GuestLog;
   readonly options: TestOptions;
 }
@@ -117,10 +115,10 @@ async function test(outcome: Outcome, work: Work): Promise<void> {
     } else if ("check" in message) {
       outcome.checks.push(message.check);
       options.onCheck?.(message.check, target);
-    }
+    } else if ("file" in message) bundle?.take(message.file, Buffer.from(message.bytes, "base64"));
   };
   try {
-    const plan = { spec, checks: checks.map(({ name }) => name), ...(bundle === undefined ? {} : { bundle }) };
+    const plan = { spec, checks: checks.map(({ name }) => name), bundle: bundle !== undefined };
     const error = await Promise.race([askInside(guest, plan, told), stopped.then(() => "stopped" as const)]);
     if (error === "stopped") throw new Stopped();
     if (error === undefined) await guest.stop();
@@ -131,13 +129,12 @@ async function test(outcome: Outcome, work: Work): Promise<void> {
   }
 }
 
-function startGuest({ kernel, spec, bundle, log }: Work): Guest {
+function startGuest({ kernel, spec, log }: Work): Guest {
   return Guest.start({
     kernel,
     cwd: process.cwd(),
     // Checks may write wherever a command on the host could: it is thrown away.
     overlays: hasCapability("CAP_SYS_ADMIN") ? ["/"] : [],
-    writable: bundle === undefined ? [] : [bundle],
     likelyModules: modulesFor(spec),
     onKmsg: (record) => log.add(record),
   });
@@ -166,25 +163,4 @@ function withMissing(
       return { name, kind, state: "skipped", message: `not run: ${message}`, ms: 0 };
     return { name, kind, state: "failed", message, ms: 0 };
   });
-}
-
-/** A directory that is made for a guest to write to, and goes again when nothing was written. */
-class Place implements Disposable {
-  readonly #path: string;
-  /** The first that was missing. */
-  readonly #first: string | undefined;
-
-  constructor(path: string) {
-    this.#path = path;
-    this.#first = mkdirSync(path, { recursive: true });
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#first === undefined) return;
-    try {
-      for (let path = this.#path; path.length >= this.#first.length; path = dirname(path)) rmdirSync(path);
-    } catch {
-      // There is something in it.
-    }
-  }
 }

@@ -11,14 +11,16 @@ export interface InsidePlan {
   readonly spec: LabSpec;
   /** Names of the checks to be run. */
   readonly checks: readonly string[];
-  /** Directory for what a person needs after a failure. */
-  readonly bundle?: string;
+  /** Whether what a person needs after a failure is to be told. */
+  readonly bundle: boolean;
 }
 
 /** What is told from inside of a guest, as it happens. */
 export type InsideMessage =
   | { readonly up: LabUp }
   | { readonly check: CheckResult }
+  /** A file of the bundle: its path there, and its bytes in base64. */
+  | { readonly file: string; readonly bytes: string }
   /** All checks were run. */
   | { readonly over: true }
   | { readonly error: ErrorObject };
@@ -34,8 +36,10 @@ export async function testInside(
 ): Promise<void> {
   const { spec, checks, bundle } = plan;
   const chosen = spec.checks.filter((check) => checks.includes(check.name));
+  const put = (file: string, content: string | Uint8Array): void =>
+    tell({ file, bytes: Buffer.from(content).toString("base64") });
   try {
-    await runOnHost(spec, chosen, bundle === undefined ? undefined : new Bundle(bundle), {
+    await runOnHost(spec, chosen, bundle ? new Bundle("", put) : undefined, {
       signal,
       kernelLog: false,
       onUp: (up) => tell({ up }),
