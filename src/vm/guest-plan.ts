@@ -20,6 +20,7 @@ import {
   watchdog,
 } from "./qemu.js";
 import type { Kernel } from "./record.js";
+import { Modules } from "./module-files.js";
 
 /** Unix sockets of a machine that QEMU serves; none may have more than 107 bytes. */
 export interface GuestSockets {
@@ -48,6 +49,8 @@ export interface GuestOptions {
   readonly kernelWords?: readonly string[];
   /** Modules of the kernel that are loaded at once, by name. */
   readonly modules?: readonly string[];
+  /** The same, but those that the kernel has not are left out. */
+  readonly likelyModules?: readonly string[];
   /** Module files that are loaded when the root is there. */
   readonly moduleFiles?: readonly string[];
   /** The guest's own name; the host's by default. */
@@ -74,7 +77,14 @@ function wanted(options: GuestOptions): string[] {
     ...((options.disks?.length ?? 0) > 0 ? ["virtio_blk"] : []),
     ...(options.watchdog === true ? ["i6300esb"] : []),
     ...(options.modules ?? []),
+    ...likely(options),
   ];
+}
+
+function likely({ kernel, likelyModules = [] }: GuestOptions): string[] {
+  if (kernel.modules === undefined || likelyModules.length === 0) return [];
+  const modules = new Modules(kernel.modules);
+  return likelyModules.filter((name) => modules.has(name));
 }
 
 /** Where those and what they need lie in the initramfs, in the order in which they are loaded. */

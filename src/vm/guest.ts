@@ -2,7 +2,6 @@
 import { closeSync, existsSync, lstatSync, openSync, readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { XdpctlError } from "../errors/index.js";
 import { hasCapability } from "../linux/index.js";
 import type { Accelerator } from "./accel.js";
@@ -82,8 +81,7 @@ export class Guest implements AsyncDisposable {
       for (const share of this.#shares) {
         void share.ended.then(async ({ code, signal }) => {
           // When QEMU ends, virtiofsd ends with it, and is often known to have ended first.
-          await Promise.race([this.machine.ended, pause(QEMU_ENDS_MS, undefined, { ref: false })]);
-          if (this.#released || this.machine.over) return;
+          if (this.#released || (await this.machine.endsWithin(QEMU_ENDS_MS))) return;
           const how = signal === null ? `with status ${code}` : `by ${signal}`;
           const text = `virtiofsd, which serves the guest's files, ended ${how}`;
           reject(this.machine.failure("XDPCTL_E_VM_DIED", text));
@@ -210,6 +208,11 @@ export class Guest implements AsyncDisposable {
 
   exec(options: GuestCommandOptions): GuestCommand {
     return this.machine.agent.exec(options);
+  }
+
+  /** Waits for a sign of life: a step of the agent that changes nothing. Throws XDPCTL_E_VM_DIED. */
+  alive(): Promise<void> {
+    return this.machine.agent.operation("up", "lo");
   }
 
   /** What is known when a command's end is not: the guest is gone, and this says how. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 export { accelerator } from "./accel.js";
+export { boot } from "./boot.js";
 export { cacheDir } from "./cache.js";
 export { Agent, type GuestHello } from "./agent.js";
 export type { ConsoleLog } from "./console.js";

@@ -128,6 +128,17 @@ export class VirtualMachine implements AsyncDisposable {
     return () => clearInterval(timer);
   }
 
+  /** Whether it has ended, or does so within `ms`. */
+  async endsWithin(ms: number): Promise<boolean> {
+    let late: NodeJS.Timeout | undefined;
+    const over = new Promise<void>((resolve) => {
+      late = setTimeout(resolve, ms);
+    });
+    await Promise.race([this.ended, over]);
+    clearTimeout(late);
+    return this.#over;
+  }
+
   /** Why the guest is gone: a panic says so on the console. */
   death(when: string): XdpctlError {
     const panic = panicLine(this.#options.console.text());

@@ -13,6 +13,7 @@ import { registerLink } from "./link.js";
 import { registerRun } from "./run.js";
 import { registerSupervise } from "./supervise.js";
 import { registerTest } from "./test.js";
+import { registerTestInside } from "./test-inside.js";
 import { registerTmux } from "./tmux.js";
 
 /** The commands `lab …`. What they need to act is imported when they act. */
@@ -37,5 +38,6 @@ export function registerLab(program: Command, context: Context): void {
   registerImpair(lab, terminal);
   registerGc(lab, terminal);
   registerSupervise(lab);
+  registerTestInside(lab, context);
   registerValidate(lab, terminal);
 }

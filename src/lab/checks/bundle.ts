@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { XdpctlError } from "../../errors/index.js";
 import { shown } from "../shown.js";
 import { type Bench, runCommand, Stopped } from "./command.js";
@@ -24,14 +24,24 @@ const COMMANDS: readonly (readonly [file: string, argv: readonly [string, ...str
   ["maps.json", ["xdpctl", "map", "ls", "--json"]],
 ];
 
+type Put = (path: string, content: string | Uint8Array) => void;
+
+function write(file: string, content: string | Uint8Array): void {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, content);
+}
+
 /** A directory for what a person needs after a failure; it is made with the first of them. */
 export class Bundle {
   readonly directory: string;
+  readonly #put: Put;
   #used = false;
 
-  /** Throws XDPCTL_E_USAGE for a directory that has something in it. */
-  constructor(directory: string) {
+  /** `put` takes files instead of the directory. Throws XDPCTL_E_USAGE for a directory that has something in it. */
+  constructor(directory: string, put?: Put) {
     this.directory = directory;
+    this.#put = put ?? ((path, content) => write(join(directory, path), content));
+    if (put !== undefined) return;
     let entries: string[] = [];
     try {
       entries = readdirSync(directory);
@@ -55,9 +65,12 @@ export class Bundle {
 
   #write(path: string, content: string | Uint8Array): void {
     this.#used = true;
-    const file = join(this.directory, path);
-    mkdirSync(join(file, ".."), { recursive: true });
-    writeFileSync(file, content);
+    this.#put(path, content);
+  }
+
+  /** Takes a file from a guest, which may name any path. */
+  take(path: string, content: Uint8Array): void {
+    if (relative("/", join("/", path)) === path) this.#write(path, content);
   }
 
   /** How all machines are right after a check failed, and its packets. */
@@ -83,8 +96,9 @@ export class Bundle {
     }
   }
 
-  /** The whole run, and the kernel's log meanwhile. */
-  finish(run: TestRun, log: readonly string[] | undefined): void {
+  /** The whole run, the kernel's log meanwhile, and the console of a guest. */
+  finish(run: TestRun, log: readonly string[] | undefined, console?: string): void {
+    if (console !== undefined) this.#write("console.log", console);
     this.#write("report.json", `${JSON.stringify(run, null, 2)}\n`);
     const text = log === undefined ? `not read: ${run.kernelLog.reason ?? "it was not asked for"}` : log.join("\n");
     this.#write("kernel.log", `${text}\n`);

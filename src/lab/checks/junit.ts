@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import type { CheckResult, TestReport, TestRun } from "./report.js";
+import { type CheckResult, HOST, type TestReport, type TestRun } from "./report.js";
 
 const ENTITIES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;" };
 
@@ -32,6 +32,15 @@ function testCase(suite: string, { name, kind, state, message, details, ms }: Ch
   return `${open}>\n      ${what}\n    </testcase>`;
 }
 
+/** A guest that was lost, or in which the lab could not be brought up, is a failure of its own. */
+function guestCases({ target, error }: TestRun): CheckResult[] {
+  if (target === HOST) return [];
+  const common = { name: "guest", ms: 0 };
+  if (error === undefined) return [{ ...common, kind: "guest", state: "passed", message: "" }];
+  const { code, message, lines = [] } = error;
+  return [{ ...common, kind: code, state: "failed", message, details: [message, ...lines].join("\n") }];
+}
+
 /** A splat of the kernel is a failure of its own; a log that could not be read is a skipped test. */
 function kernelCases({ kernelLog }: TestRun): CheckResult[] {
   const common = { name: "kernel log", kind: "splat", ms: 0 };
@@ -51,7 +60,7 @@ function kernelCases({ kernelLog }: TestRun): CheckResult[] {
 export function junitText(report: TestReport): string {
   const suites = report.runs.map((run) => {
     const suite = `${report.name} on ${run.kernel}`;
-    const cases = [...run.checks, ...kernelCases(run)];
+    const cases = [...run.checks, ...guestCases(run), ...kernelCases(run)];
     return { run, suite, cases };
   });
   const all = suites.flatMap(({ cases }) => cases);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import type { ErrorObject } from "../../errors/index.js";
 import type { Splat } from "../../vm/index.js";
 
 export type CheckState = "passed" | "failed" | "skipped";
@@ -23,9 +24,12 @@ export interface KernelLogResult {
   readonly splats: readonly Splat[];
 }
 
+/** What this kernel is called among those of a test. */
+export const HOST = "host";
+
 /** One run of a lab's checks, on one kernel. */
 export interface TestRun {
-  /** What the lab ran on: `host`, or the name of a guest's kernel. */
+  /** What the lab ran on: `host`, or a guest's kernel, as it was asked for. */
   readonly target: string;
   /** The kernel's release. */
   readonly kernel: string;
@@ -33,6 +37,8 @@ export interface TestRun {
   readonly checks: readonly CheckResult[];
   readonly kernelLog: KernelLogResult;
   readonly ms: number;
+  /** Why the checks were not all run: the guest is gone, or the lab could not be brought up in it. */
+  readonly error?: ErrorObject;
   /** Where the bundle of a failure is. */
   readonly bundle?: string;
 }
@@ -42,21 +48,36 @@ export interface TestReport {
   readonly name: string;
   readonly started: string;
   readonly runs: readonly TestRun[];
-  readonly state: "passed" | "failed" | "warnings";
+  readonly state: "passed" | "failed" | "untested" | "warnings";
   readonly ms: number;
 }
 
-export function runState({ checks, kernelLog }: Pick<TestRun, "checks" | "kernelLog">): TestReport["state"] {
+/** A guest that ends by itself, or answers no more, is its kernel's failure; all else kept the test from being one. */
+const KERNEL_FAILURES: readonly string[] = [
+  "XDPCTL_E_VM_PANIC",
+  "XDPCTL_E_VM_HANG",
+  "XDPCTL_E_VM_DIED",
+  "XDPCTL_E_VM_NO_STATUS",
+];
+
+export function runState({
+  checks,
+  kernelLog,
+  error,
+}: Pick<TestRun, "checks" | "kernelLog" | "error">): TestReport["state"] {
   if (kernelLog.state === "splat" || checks.some((one) => one.state === "failed")) return "failed";
+  if (error !== undefined) return KERNEL_FAILURES.includes(error.code) ? "failed" : "untested";
   if (kernelLog.state === "unread" || checks.some((one) => one.state === "skipped")) return "warnings";
   return "passed";
 }
 
+const WORST = ["failed", "untested", "warnings"] as const;
+
 /** The worst of several runs. */
 export function reportState(runs: readonly TestRun[]): TestReport["state"] {
-  const states = runs.map(runState);
-  return states.find((state) => state === "failed") ?? states.find((state) => state === "warnings") ?? "passed";
+  const states = new Set(runs.map(runState));
+  return WORST.find((state) => states.has(state)) ?? "passed";
 }
 
-/** 0: all passed; 1: a check failed, or the kernel did; 3: something could not be found out. */
-export const TEST_EXIT: Record<TestReport["state"], number> = { passed: 0, failed: 1, warnings: 3 };
+/** 0: all passed; 1: a check failed, or the kernel did; 2: not tested; 3: something could not be found out. */
+export const TEST_EXIT: Record<TestReport["state"], number> = { passed: 0, failed: 1, untested: 2, warnings: 3 };

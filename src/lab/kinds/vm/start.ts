@@ -19,9 +19,6 @@ export function vmOf(node: NodeSpec): VmSpec {
   throw new XdpctlError("XDPCTL_E_INTERNAL", `${node.name} is no virtual machine`);
 }
 
-/** How often a guest is started, where the emulated processor is what fails. */
-export const MOST_BOOTS = 3;
-
 /** With paths that mean the same everywhere. */
 export function locatedVm(spec: LabSpec, node: NodeSpec): VmSpec {
   const vm = vmOf(node);
@@ -32,6 +29,9 @@ export function locatedVm(spec: LabSpec, node: NodeSpec): VmSpec {
     modules: vm.modules.map((name) => (isModuleFile(name) ? located(name) : name)),
   };
 }
+
+/** How often a guest is started, where the emulated processor is what fails. */
+export const MOST_BOOTS = 3;
 
 export const isModuleFile = (name: string): boolean => name.includes("/") || name.endsWith(".ko");
 

@@ -3,7 +3,7 @@ import { appendFileSync, closeSync, existsSync, openSync, readFileSync, rmSync, 
 import { dirname, join } from "node:path";
 import { XdpctlError } from "../../../errors/index.js";
 import { decodeRecord } from "../../../linux/index.js";
-import { Guest, type GuestHello, Relay, resolveKernel } from "../../../vm/index.js";
+import { boot, Guest, Relay, resolveKernel } from "../../../vm/index.js";
 import { configureGuest, writeGuestHosts } from "./configure.js";
 import { serveConsoles } from "./console-shell.js";
 import { type GuestPlan, type GuestRecord, guestFiles, writeJson } from "./files.js";
@@ -37,8 +37,16 @@ export async function superviseGuest(planPath: string): Promise<void> {
   let guest: Guest | undefined;
   try {
     tell({});
-    const booted = await boot(plan, tell, dmesg, stop.signal, stopped);
-    if (booted === "stopped") return;
+    const booted = await boot({
+      attempts: MOST_BOOTS,
+      start: () => start(plan, tell, dmesg, stop.signal),
+      stopped,
+      onRetry: (error, attempt) => {
+        appendFileSync(files.log, `boot ${attempt}: ${[error.message, ...error.lines].join("\n")}\n`);
+        rmSync(join(files.dir, "root.sock"), { force: true });
+      },
+    });
+    if (booted === undefined) return;
     const { hello } = booted;
     guest = booted.guest;
     tell({ kernel: hello.kernel });
@@ -60,35 +68,6 @@ export async function superviseGuest(planPath: string): Promise<void> {
     await guest?.[Symbol.asyncDispose]();
     clearInterval(look);
     closeSync(dmesg);
-  }
-}
-
-/**
- * Starts the guest and waits for it. An emulated processor now and then runs code that another one is just patching, and
- * the kernel, which patches itself at boot, gives up: then it is started again.
- */
-async function boot(
-  plan: GuestPlan,
-  tell: (news: Partial<GuestRecord>) => void,
-  dmesg: number,
-  signal: AbortSignal,
-  stopped: Promise<"stopped">,
-): Promise<"stopped" | { guest: Guest; hello: GuestHello }> {
-  for (let attempt = 1; ; attempt++) {
-    const guest = await start(plan, tell, dmesg, signal);
-    try {
-      const hello = await Promise.race([guest.ready(), stopped]);
-      if (hello !== "stopped") return { guest, hello };
-      await guest[Symbol.asyncDispose]();
-      return hello;
-    } catch (error) {
-      await guest[Symbol.asyncDispose]();
-      const again = guest.accelerator.name === "tcg" && plan.vm.cpus > 1 && attempt < MOST_BOOTS;
-      if (!again || !XdpctlError.is(error, "XDPCTL_E_VM_PANIC")) throw error;
-      const { log, dir } = guestFiles(plan.lab, plan.node.name);
-      appendFileSync(log, `boot ${attempt}: ${[error.message, ...error.lines].join("\n")}\n`);
-      rmSync(join(dir, "root.sock"), { force: true });
-    }
   }
 }
 
