@@ -5,7 +5,6 @@ import { didYouMean, XdpctlError } from "../../errors/index.js";
 import { shown } from "../shown.js";
 import type { LabSpec } from "../spec.js";
 import { Bundle } from "./bundle.js";
-import { findKernels, runInGuest } from "./in-guest.js";
 import { runOnHost } from "./on-host.js";
 import type { TestOptions } from "./options.js";
 import { HOST, reportState, type TestReport, type TestRun } from "./report.js";
@@ -57,16 +56,15 @@ export async function testLab(spec: LabSpec, options: TestOptions): Promise<Test
   const checks = chosenChecks(spec, options.checks);
   const bundle = options.bundle === undefined ? undefined : new Bundle(options.bundle);
   const kernels = [...new Set(options.kernels ?? [HOST])];
+  const others = kernels.filter((kernel) => kernel !== HOST);
+  const guests = others.length === 0 ? undefined : await import("./in-guest.js");
   // A kernel that is not there should not be found out after an hour.
-  const found = await findKernels(
-    spec,
-    kernels.filter((kernel) => kernel !== HOST),
-    options,
-  );
+  const found = await guests?.findKernels(spec, others, options);
   const runs: TestRun[] = [];
   for (const target of kernels) {
-    const kernel = found.get(target);
-    if (kernel !== undefined) runs.push(await runInGuest(target, kernel, spec, checks, options));
+    const kernel = found?.get(target);
+    if (guests !== undefined && kernel !== undefined)
+      runs.push(await guests.runInGuest(target, kernel, spec, checks, options));
     else if (kernels.length === 1 || bundle === undefined) runs.push(await runOnHost(spec, checks, bundle, options));
     else runs.push(await runOnHost(spec, checks, new Bundle(join(bundle.directory, HOST)), options));
   }
