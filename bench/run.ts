@@ -7,9 +7,10 @@ import { memory } from "./rows/memory.js";
 import { replace } from "./rows/replace.js";
 import { ring } from "./rows/ring.js";
 import { status } from "./rows/status.js";
+import { vm } from "./rows/vm.js";
 import { machineText, tableText } from "./table.js";
 
-const BENCHMARKS: Record<string, Benchmark> = { ring, hooks, lab, status, replace, memory };
+const BENCHMARKS: Record<string, Benchmark> = { ring, hooks, lab, status, replace, memory, vm };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

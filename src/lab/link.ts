@@ -2,6 +2,7 @@
 import { XdpctlError } from "../errors/index.js";
 import { openRoute, requests } from "../netlink/index.js";
 import { NetworkSet, parsePrefix } from "./ip.js";
+import { kindOf } from "./kinds/index.js";
 import type { Lab } from "./lab.js";
 import { withLabLock } from "./lock.js";
 import { openMachine } from "./machine.js";
@@ -59,7 +60,8 @@ function endState(place: Place): LinkEndState {
 /** Gives a machine the addresses and routes of its interfaces that are up. */
 function restore(lab: Lab, { machine }: Place): void {
   const node = lab.spec.nodes.find((one) => one.name === machine);
-  if (node === undefined) return;
+  // A guest has its addresses and routes inside, where nothing went down.
+  if (node === undefined || kindOf(node).silent === true) return;
   using opened = openMachine(lab.name, node.name);
   const up = new Set(opened.route.links().flatMap((link) => (link.up ? [link.name] : [])));
   const interfaces = node.interfaces.filter((one) => up.has(one.name));

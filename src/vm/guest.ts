@@ -24,10 +24,10 @@ const DHCP_SECONDS = 10;
 /** A guest with so many files for its root never has to forget one. */
 const ENOUGH_FILES = 500_000;
 const SILENCE_MS = 30_000;
+const QEMU_ENDS_MS = 500;
 /** For what is still to be written to disks and to the host's files. */
 const WRITING_MS = 60_000;
 const LEAVING_MS = 3000;
-const ENDING_MS = 500;
 
 /** A guest that runs a kernel on top of this machine's files. */
 export class Guest implements AsyncDisposable {
@@ -80,8 +80,8 @@ export class Guest implements AsyncDisposable {
     this.#trouble = new Promise((_, reject) => {
       for (const share of this.#shares) {
         void share.ended.then(async ({ code, signal }) => {
-          // It ends with QEMU, too, of whose end may be heard a moment later.
-          if (this.#released || (await this.machine.endsWithin(ENDING_MS))) return;
+          // When QEMU ends, virtiofsd ends with it, and is often known to have ended first.
+          if (this.#released || (await this.machine.endsWithin(QEMU_ENDS_MS))) return;
           const how = signal === null ? `with status ${code}` : `by ${signal}`;
           const text = `virtiofsd, which serves the guest's files, ended ${how}`;
           reject(this.machine.failure("XDPCTL_E_VM_DIED", text));
@@ -230,6 +230,15 @@ export class Guest implements AsyncDisposable {
   /** Where gdb connects to. */
   get gdbSocket(): string {
     return join(this.options.dir ?? (this.#own as RunDir).path, this.options.gdb ?? "");
+  }
+
+  /**
+   * Whether a boot failed by the emulation's fault: now and then one emulated processor runs code that another is just
+   * patching, and the kernel, which patches itself while it boots, gives up. The same boot succeeds the next time.
+   */
+  tornBoot(error: unknown): boolean {
+    const torn = XdpctlError.is(error, "XDPCTL_E_VM_PANIC") && error.message.includes("Fatal exception");
+    return torn && !this.#booted && this.accelerator.name === "tcg" && (this.options.cpus ?? 2) > 1;
   }
 
   /** Powers it off and waits. */

@@ -64,6 +64,11 @@ export class VirtualMachine implements AsyncDisposable {
     });
   }
 
+  /** Whether QEMU has ended. */
+  get over(): boolean {
+    return this.#over;
+  }
+
   get pid(): number {
     return this.#child.pid ?? 0;
   }

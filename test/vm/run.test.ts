@@ -255,7 +255,7 @@ describe("vm run", () => {
       return { status, stdout, stderr: stderr.toString() };
     };
     // As on the host: who writes to a reader that left gets SIGPIPE.
-    const left = shell("RUN yes | head -n 1; echo ${PIPESTATUS[0]}");
+    const left = shell("RUN yes | head -n 1; echo $PIPESTATUS");
     expect(left.stdout.toString()).toBe("y\n141\n");
     const full = shell("RUN echo hi > /dev/full");
     expect(full.stderr).toContain("ENOSPC");

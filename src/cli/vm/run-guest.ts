@@ -4,13 +4,18 @@ import type { ConsoleLog, Guest, GuestCommandOptions, GuestExit, GuestOptions, S
 import { aborted, type Context } from "../context.js";
 import type { RunOptions } from "./run-options.js";
 
+/** A boot that the emulation tore is tried so often. */
+const MOST_BOOTS = 3;
+
 /** Boots, runs, and ends. Returns the exit status: the command's, or ours where it has none. */
 export async function once(
   context: Context,
   options: GuestOptions,
   command: GuestCommandOptions,
-  { timeout, verbose, console: shown, gdb }: RunOptions,
+  run: RunOptions,
+  attempt = 1,
 ): Promise<number> {
+  const { timeout, verbose, console: shown, gdb } = run;
   const { Guest } = await import("../../vm/index.js");
   const { signal, terminal } = context;
   const started = performance.now();
@@ -32,7 +37,16 @@ export async function once(
         });
   const within = <T>(work: Promise<T>): Promise<T> => (timedOut === undefined ? work : Promise.race([work, timedOut]));
   try {
-    const hello = await within(Promise.race([guest.ready(), aborted(signal)]));
+    const ready = Promise.race([guest.ready(), aborted(signal)]);
+    const hello = await within(ready).catch((error) => {
+      if (attempt === MOST_BOOTS || !guest.tornBoot(error)) throw error;
+      say(`${(error as Error).message}: again`);
+      return "again" as const;
+    });
+    if (hello === "again") {
+      await guest[Symbol.asyncDispose]();
+      return await once(context, options, command, run, attempt + 1);
+    }
     // A signal before the command began ends all of it.
     if (!hello) return 128 + constants.signals[signal.reason as NodeJS.Signals];
     say(`booted: Linux ${hello.kernel}`);

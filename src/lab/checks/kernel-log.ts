@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { XdpctlError } from "../../errors/index.js";
 import { KernelLog } from "../../linux/index.js";
 import { findSplats } from "../../vm/index.js";
-import { guestFiles } from "../kinds/vm/files.js";
+import { guestFiles, readRecord } from "../kinds/vm/files.js";
 import type { Lab } from "../lab.js";
 import type { KernelLogResult } from "./report.js";
 
@@ -36,11 +36,11 @@ export class LogWatch implements Disposable {
   readGuests({ name, spec }: Lab): void {
     if (this.#off) return;
     for (const node of spec.nodes.filter((one) => one.kind === "vm")) {
-      const { dmesg, console } = guestFiles(name, node.name);
+      const { dmesg, console, record } = guestFiles(name, node.name);
       try {
-        const [log = [], said = []] = [dmesg, console].map((path) => readFileSync(path, "utf8").split("\n"));
-        // The last words of a kernel that gives up are on its console alone.
-        this.#guests.set(node.name, findSplats(said).length > findSplats(log).length ? said : log);
+        // The last words of a kernel that gave up are on its console alone.
+        const path = readRecord(record)?.phase === "ended" ? console : dmesg;
+        this.#guests.set(node.name, readFileSync(path, "utf8").split("\n"));
       } catch {
         this.#reason ??= `the kernel's log of ${node.name} is gone`;
       }

@@ -57,12 +57,13 @@ export async function superviseGuest(planPath: string): Promise<void> {
     const hosts = watch(plan.hosts, () => void writeGuestHosts(running, plan).catch(() => undefined));
     tell({ phase: "ready" });
     serveConsoles(guest, plan);
-    const end = await Promise.race([guest.machine.ended, stopped]);
+    const end = await Promise.race([guest.whileItLives(guest.machine.ended), stopped]);
     hosts.close();
     relay.close();
     if (end !== "stopped") tell({ phase: "ended", error: guest.machine.death("while the lab ran").toJSON() });
   } catch (error) {
-    if (!stop.signal.aborted) tell({ phase: "failed", error: XdpctlError.wrap(error).toJSON() });
+    const phase = record.phase === "ready" ? "ended" : "failed";
+    if (!stop.signal.aborted) tell({ phase, error: XdpctlError.wrap(error).toJSON() });
   } finally {
     await guest?.[Symbol.asyncDispose]();
     clearInterval(look);
