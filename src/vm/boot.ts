@@ -34,8 +34,7 @@ export async function boot({
       return undefined;
     } catch (error) {
       await guest[Symbol.asyncDispose]();
-      const again = guest.accelerator.name === "tcg" && (guest.options.cpus ?? 2) > 1 && attempt < attempts;
-      if (!again || !XdpctlError.is(error, "XDPCTL_E_VM_PANIC")) throw error;
+      if (attempt >= attempts || !XdpctlError.is(error) || !guest.tornBoot(error)) throw error;
       onRetry(error, attempt);
     }
   }
