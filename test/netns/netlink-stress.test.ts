@@ -22,6 +22,7 @@ const PAIRS = 100;
 const FULL = process.env.XDPCTL_TEST_FULL !== undefined;
 const DUMPS = 10_000;
 const DUMP_MS = FULL ? Number.POSITIVE_INFINITY : 4000;
+const PAUSE = new Int32Array(new SharedArrayBuffer(4));
 const DUMP_TIMEOUT = FULL ? 1_200_000 : 60_000;
 
 let namespace: TestNamespace;
@@ -147,7 +148,7 @@ describe(`${FULL ? `${DUMPS} dumps` : "dumps of four seconds"} while links come 
     const wrong: string[] = [];
     let [changes, before] = [0, -1];
     const end = performance.now() + DUMP_MS;
-    // Dumps take the lock that the changes wait for: at least some of both are wanted, however they share it.
+    // Dumps take the lock that the changes wait for: there are pauses, and at least some of both are wanted.
     const latest = end + 30_000;
     const goesOn = (): boolean => performance.now() < (changes > 5 ? end : latest);
     for (let n = 0; n < DUMPS && wrong.length < 10 && goesOn(); n++) {
@@ -156,6 +157,7 @@ describe(`${FULL ? `${DUMPS} dumps` : "dumps of four seconds"} while links come 
       if (unique.size !== found.length) wrong.push(`dump ${n}: ${found.length - unique.size} twice`);
       const missing = Array.from({ length: 2 * stable }, (_, i) => 1000 + i).filter((index) => !unique.has(index));
       if (missing.length > 0 || !unique.has(1)) wrong.push(`dump ${n}: without ${missing.join(" ")}`);
+      if (n % 20 === 0) Atomics.wait(PAUSE, 0, 0, 10);
       if (found.length !== before) changes++;
       before = found.length;
     }
