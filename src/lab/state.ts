@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { fileSystemType, namespaceInode } from "../linux/index.js";
+import { fileSystemType, namespaceInode, processStart } from "../linux/index.js";
 import { LABS_DIR, nodeDir, statePath } from "./paths.js";
 import type { Impairment } from "./impairment.js";
 import type { EndSpec, LabSpec, NodeSpec } from "./spec.js";
@@ -95,14 +95,8 @@ export function bootId(): string {
 
 /** The mark of a process; undefined when there is none with this number. */
 export function processMark(pid: number): ProcessMark | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The command's name may hold spaces and parentheses: fields count from after the last one. starttime is field 22.
-    const start = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
-    return { pid, start };
-  } catch {
-    return undefined;
-  }
+  const start = processStart(pid);
+  return start === undefined ? undefined : { pid, start };
 }
 
 export function isAlive(mark: ProcessMark | undefined): boolean {

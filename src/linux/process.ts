@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { readFileSync } from "node:fs";
 import { lastErrno, syscallError } from "./errno.js";
 import { addressOf, lazy, libc } from "./ffi.js";
 
@@ -29,4 +30,18 @@ export function replaceProcess(path: string, argv: readonly string[], env: Recor
   execve_(path, args, environment);
   const number = lastErrno();
   throw syscallError(`starting ${path}`, number, "XDPCTL_E_NO_FILE");
+}
+
+/**
+ * When a process started, in clock ticks since boot (proc(5), starttime), as text; undefined where there is none. A number
+ * that is used again is not the same process: the two together name one.
+ */
+export function processStart(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The command's name may hold spaces and parentheses: fields count from after the last one. starttime is field 22.
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+  } catch {
+    return undefined;
+  }
 }

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { XdpctlError } from "../errors/index.js";
+import { processStart } from "../linux/index.js";
 
 /** Where what belongs to running guests is, for this user. */
 export function guestsDir(): string {
@@ -22,15 +23,6 @@ function checkOwner(parent: string): void {
   });
 }
 
-function started(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    return undefined;
-  }
-}
-
 /** The directory of one guest: gone when it is disposed of, or with the next guest when this process was killed. */
 export class RunDir implements Disposable {
   readonly path: string;
@@ -41,7 +33,7 @@ export class RunDir implements Disposable {
     removeDeadGuests();
     this.path = join(parent, `${process.pid}-${randomBytes(3).toString("hex")}`);
     mkdirSync(this.path, { recursive: true, mode: 0o700 });
-    writeFileSync(join(this.path, "owner"), `${process.pid} ${started(process.pid)}\n`);
+    writeFileSync(join(this.path, "owner"), `${process.pid} ${processStart(process.pid)}\n`);
   }
 
   [Symbol.dispose](): void {
@@ -64,10 +56,10 @@ export function removeDeadGuests(): number {
       const [pid = "", start] = readFileSync(join(parent, name, "owner"), "utf8")
         .trim()
         .split(" ");
-      if (started(Number(pid)) === start) continue;
+      if (processStart(Number(pid)) === start) continue;
     } catch {
       // One that is being made has no owner yet: its name has.
-      if (started(Number(name.split("-")[0])) !== undefined) continue;
+      if (processStart(Number(name.split("-")[0])) !== undefined) continue;
     }
     rmSync(join(parent, name), { recursive: true, force: true });
     removed++;

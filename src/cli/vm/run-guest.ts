@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { constants } from "node:os";
+import { errnoText } from "../../linux/index.js";
 import type { ConsoleLog, Guest, GuestCommandOptions, GuestExit, GuestOptions, Streams } from "../../vm/index.js";
 import { aborted, type Context } from "../context.js";
 import type { RunOptions } from "./run-options.js";
@@ -12,54 +13,50 @@ export async function once(
   context: Context,
   options: GuestOptions,
   command: GuestCommandOptions,
-  run: RunOptions,
-  attempt = 1,
+  { timeout, verbose, console: shown, gdb }: RunOptions,
 ): Promise<number> {
-  const { timeout, verbose, console: shown, gdb } = run;
-  const { Guest } = await import("../../vm/index.js");
+  const { boot, Guest } = await import("../../vm/index.js");
   const { signal, terminal } = context;
   const started = performance.now();
   const say = (text: string): void => {
     if (verbose === true) terminal.note(`${text} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
   };
-  const guest = Guest.start(options);
-  const { name, reason } = guest.accelerator;
-  say(`Linux ${options.kernel.version} (${options.kernel.source}) under ${name.toUpperCase()}: ${reason}`);
-  say(`root: / over virtiofs (${guest.shared}), ${guest.protection}`);
-  if (gdb === true) terminal.note(`gdb -ex 'target remote ${guest.gdbSocket}' ${options.kernel.image}`);
-  const follow = shown === true ? followConsole(guest.console, (text) => process.stderr.write(text)) : undefined;
+  let guest: Guest | undefined;
+  let follow: (() => void) | undefined;
+  const start = async (): Promise<Guest> => {
+    follow?.();
+    guest = Guest.start(options);
+    const { name, reason } = guest.accelerator;
+    say(`Linux ${options.kernel.version} (${options.kernel.source}) under ${name.toUpperCase()}: ${reason}`);
+    say(`root: / over virtiofs (${guest.shared}), ${guest.protection}`);
+    if (gdb === true) terminal.note(`gdb -ex 'target remote ${guest.gdbSocket}' ${options.kernel.image}`);
+    if (shown === true) follow = followConsole(guest.console, (text) => process.stderr.write(text));
+    return guest;
+  };
   let late: NodeJS.Timeout | undefined;
   const timedOut =
     timeout === undefined
       ? undefined
       : new Promise<never>((_, reject) => {
-          late = setTimeout(() => reject(guest.timedOut(timeout)), timeout * 1000);
+          late = setTimeout(() => reject((guest as Guest).timedOut(timeout)), timeout * 1000);
         });
   const within = <T>(work: Promise<T>): Promise<T> => (timedOut === undefined ? work : Promise.race([work, timedOut]));
   try {
-    const ready = Promise.race([guest.ready(), aborted(signal)]);
-    const hello = await within(ready).catch((error) => {
-      if (attempt === MOST_BOOTS || !guest.tornBoot(error)) throw error;
-      say(`${(error as Error).message}: again`);
-      return "again" as const;
-    });
-    if (hello === "again") {
-      await guest[Symbol.asyncDispose]();
-      return await once(context, options, command, run, attempt + 1);
-    }
+    const onRetry = (error: Error): void => say(`${error.message}: again`);
+    const booted = await within(boot({ attempts: MOST_BOOTS, start, stopped: aborted(signal), onRetry }));
     // A signal before the command began ends all of it.
-    if (!hello) return 128 + constants.signals[signal.reason as NodeJS.Signals];
-    say(`booted: Linux ${hello.kernel}`);
-    for (const lease of guest.leases) {
+    if (booted === undefined) return 128 + constants.signals[signal.reason as NodeJS.Signals];
+    say(`booted: Linux ${booted.hello.kernel}`);
+    for (const lease of booted.guest.leases) {
       // Who asked for a network wants to know that there is none, also without -v.
       if (/no DHCP server|setting the lease/.test(lease)) terminal.note(lease);
       else say(lease);
     }
-    return await within(follower(guest, command));
+    return await within(follower(booted.guest, command));
   } finally {
     clearTimeout(late);
     follow?.();
-    await guest[Symbol.asyncDispose]();
+    await guest?.[Symbol.asyncDispose]();
   }
 }
 
@@ -91,13 +88,8 @@ function statusOf(exit: GuestExit, name: string): number {
   if (exit.kind === "signal") return 128 + exit.signal;
   const missing = exit.errno === constants.errno.ENOENT && exit.what === "";
   const text = exit.what === "" ? name : `${exit.what}: ${name}`;
-  process.stderr.write(`xdpctl vm run: ${text}: ${errorText(exit.errno)}\n`);
+  process.stderr.write(`xdpctl vm run: ${text}: ${errnoText(exit.errno)}\n`);
   return missing ? 127 : 126;
-}
-
-function errorText(number: number): string {
-  const known = Object.entries(constants.errno).find(([, value]) => value === number);
-  return known?.[0] ?? `errno ${number}`;
 }
 
 /** Copies what the console says, as it comes. Returns what ends it. */

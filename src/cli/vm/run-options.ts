@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { usage } from "../command.js";
+import { parseBytes } from "../quantities.js";
 
 export interface RunOptions {
   kernel?: string;
@@ -34,25 +35,12 @@ export function several(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];
 }
 
+/** MiB of memory. */
 export function size(text: string): number {
-  const match = /^(\d+)([MG]?)$/i.exec(text);
-  const mib = match === null ? 0 : Number(match[1]) * (match[2]?.toUpperCase() === "G" ? 1024 : 1);
-  if (mib < 64 || mib > 1 << 20) throw usage(`${JSON.stringify(text)} is no size of memory`, "for example 512M or 2G");
+  const mib = parseBytes(text) / 2 ** 20;
+  if (!Number.isInteger(mib) || mib < 64 || mib > 1 << 20)
+    throw usage(`${JSON.stringify(text)} is no size of memory`, "for example 512M or 2G");
   return mib;
-}
-
-export function seconds(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
-  const factor = { ms: 0.001, s: 1, m: 60, h: 3600 }[match?.[2] ?? "s"] ?? 1;
-  const value = Number(match?.[1] ?? 0) * factor;
-  if (value <= 0 || value > 86_400 * 20) throw usage(`${JSON.stringify(text)} is no time`, "for example 30s or 5m");
-  return value;
-}
-
-export function count(text: string): number {
-  if (!/^\d{1,3}$/.test(text) || Number(text) === 0 || Number(text) > 255)
-    throw usage(`${JSON.stringify(text)} is no number of CPUs`);
-  return Number(text);
 }
 
 export function accel(text: string): "auto" | "kvm" | "tcg" {

@@ -8,7 +8,8 @@ import { exampleText, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { type MatrixRow, table } from "./matrix.js";
 import { once } from "./run-guest.js";
-import { accel, count, DEFAULT_KERNEL, type RunOptions, seconds, several, size } from "./run-options.js";
+import { parseCount, parseDuration } from "../quantities.js";
+import { accel, DEFAULT_KERNEL, type RunOptions, several, size } from "./run-options.js";
 
 export function registerRun(vm: Command, context: Context): void {
   vm.command("run [command...]")
@@ -23,7 +24,7 @@ export function registerRun(vm: Command, context: Context): void {
     .option("--net <net>", "a NIC with DHCP: `user`, `bridge:BRIDGE`, or `lab:[LAB/]BRIDGE`", several)
     .option("--disk <file>", "a disk: /dev/vda, /dev/vdb …", several)
     .option("--mem <size>", "memory: 1G by default", size)
-    .option("--cpus <n>", "2 by default", count)
+    .option("--cpus <n>", "2 by default", (text) => parseCount("number of CPUs", text, 1, 255))
     .option("--kopt <words>", "words for the kernel's command line", several)
     .option("--module <module>", "a module to load before the command: a file, or a name", several)
     .option("--gdb", "a gdb server; prints the line that connects gdb to it")
@@ -31,8 +32,8 @@ export function registerRun(vm: Command, context: Context): void {
     .option("--console", "show the guest's console on standard error")
     .option("--accel <name>", "auto, kvm or tcg", accel)
     .option("--qemu <program>", "another QEMU")
-    .option("--timeout <time>", "end it after this time, with exit status 124", seconds)
-    .option("--boot-timeout <time>", "give up a boot that shows no sign of life for so long: 30s", seconds)
+    .option("--timeout <time>", "end it after this time, with exit status 124", parseDuration)
+    .option("--boot-timeout <time>", "give up a boot that shows no sign of life for so long: 30s", parseDuration)
     .option("--dry-run", "print QEMU's command line, and start nothing")
     .option("-v, --verbose", "say which way is taken, and how long it took")
     .option("--json", "with --dry-run and --kernels: print JSON")
