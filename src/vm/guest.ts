@@ -24,6 +24,8 @@ const DHCP_SECONDS = 10;
 /** A guest with so many files for its root never has to forget one. */
 const ENOUGH_FILES = 500_000;
 const SILENCE_MS = 30_000;
+/** The same at boot for a guest under a KVM that may not work: under one that does, it has booted by then. */
+const UNPROVEN_SILENCE_MS = 5000;
 const QEMU_ENDS_MS = 500;
 /** For what is still to be written to disks and to the host's files. */
 const WRITING_MS = 60_000;
@@ -130,7 +132,8 @@ export class Guest implements AsyncDisposable {
   async #prepare(): Promise<GuestHello> {
     const { options, machine } = this;
     const { agent } = machine;
-    const hello = await machine.booted(options.silenceMs ?? SILENCE_MS);
+    const unproven = this.accelerator.unproven === true;
+    const hello = await machine.booted(options.silenceMs ?? (unproven ? UNPROVEN_SILENCE_MS : SILENCE_MS));
     this.#booted = true;
     if (options.onKmsg !== undefined) await agent.operation("kmsg");
     await agent.operations(guestModules(options).map((path) => ["module", path, ""]));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-export { accelerator } from "./accel.js";
+export { type AcceleratorChoice, type Accelerator, accelerator } from "./accel.js";
 export { boot } from "./boot.js";
 export { cacheDir } from "./cache.js";
 export { Agent, type GuestHello } from "./agent.js";

@@ -54,8 +54,12 @@ export function board({ accelerator, cpus, memory }: BoardOptions): Device {
   };
 }
 
-/** What costs time under emulation, and protects or tests nothing there. */
-const TCG = ["mitigations=off", "tsc=reliable", "cryptomgr.notests", "no_timer_check"];
+/**
+ * What costs time under emulation, and protects or tests nothing there. TCG keeps translated code by its virtual address:
+ * with programs at random addresses, each start of one translates the dynamic linker and the libraries anew, which
+ * takes twice as long as all the rest.
+ */
+const TCG = ["mitigations=off", "tsc=reliable", "cryptomgr.notests", "no_timer_check", "norandmaps", "no5lvl"];
 
 /** The kernel, and its first file system. A panic ends the machine. */
 export function kernelImage(image: string, initrd: string): Device {

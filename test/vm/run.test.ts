@@ -223,6 +223,15 @@ describe("vm run", () => {
     expect(panic.stderr).toMatch(/Unable to mount root fs|No working init/);
   });
 
+  it("goes on under TCG where no guest comes up under KVM", () => {
+    const { status, stdout, stderr } = run(["--accel", "kvm,tcg", "-v", "--", "uname", "-s"]);
+    expect({ status, stdout: stdout.toString() }).toEqual({ status: 0, stdout: "Linux\n" });
+    expect(stderr).toMatch(/under KVM: asked for, if it works/);
+    // Whether this machine's KVM works is not known here; that it says which one was taken is.
+    if (/started again/.test(stderr))
+      expect(stderr).toMatch(/under TCG: KVM is there, but a guest did not start under it/);
+  });
+
   it("forwards signals, and leaves nothing when it is killed", async () => {
     const script = 'trap "echo got it; exit 9" TERM; echo ready; while :; do sleep 0.1; done';
     const first = start(["-k", KERNEL, "--", "sh", "-c", script]);

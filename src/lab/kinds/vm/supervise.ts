@@ -3,7 +3,7 @@ import { appendFileSync, closeSync, existsSync, openSync, readFileSync, rmSync, 
 import { dirname, join } from "node:path";
 import { XdpctlError } from "../../../errors/index.js";
 import { decodeRecord } from "../../../linux/index.js";
-import { boot, Guest, Relay, resolveKernel } from "../../../vm/index.js";
+import { type Accelerator, boot, Guest, Relay, resolveKernel } from "../../../vm/index.js";
 import { configureGuest, writeGuestHosts } from "./configure.js";
 import { serveConsoles } from "./console-shell.js";
 import { type GuestPlan, type GuestRecord, guestFiles, writeJson } from "./files.js";
@@ -39,7 +39,7 @@ export async function superviseGuest(planPath: string): Promise<void> {
     tell({});
     const booted = await boot({
       attempts: MOST_BOOTS,
-      start: () => start(plan, tell, dmesg, stop.signal),
+      start: (accelerator) => start(plan, tell, dmesg, stop.signal, accelerator),
       stopped,
       onRetry: (error, attempt) => {
         appendFileSync(files.log, `boot ${attempt}: ${[error.message, ...error.lines].join("\n")}\n`);
@@ -76,6 +76,7 @@ async function start(
   tell: (news: Partial<GuestRecord>) => void,
   dmesg: number,
   signal: AbortSignal,
+  accelerator: Accelerator | undefined,
 ): Promise<Guest> {
   const { vm, node } = plan;
   const files = guestFiles(plan.lab, node.name);
@@ -88,6 +89,7 @@ async function start(
   const guest = Guest.start({
     kernel,
     dir: files.dir,
+    ...(accelerator === undefined ? {} : { accelerator }),
     hostName: node.name,
     memory: vm.memory,
     cpus: vm.cpus,
