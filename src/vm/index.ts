@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 export { type AcceleratorChoice, type Accelerator, accelerator } from "./accel.js";
+export { AGENT_IN_GUEST } from "./root-steps.js";
 export { boot } from "./boot.js";
 export { cacheDir } from "./cache.js";
 export { Agent, type GuestHello } from "./agent.js";
