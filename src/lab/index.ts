@@ -43,6 +43,7 @@ export { superviseGuest } from "./supervise.js";
 export { flapLink, type LinkEndState, setLink } from "./link.js";
 export { findLink, findPlace, type LinkPlaces, type Place } from "./place.js";
 export { type LabWatch, watchLab } from "./watch.js";
+export { switchNamespace } from "./paths.js";
 export { parseLab, readLab } from "./parse.js";
 export { isReachable, leaveMachine } from "./outside.js";
 export { LAB_SCHEMA, type LabFile, schemaText } from "./schema.js";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import type { XdpctlError } from "../errors/index.js";
 import { type Accelerator, accelerator } from "./accel.js";
 import { cacheDir } from "./cache.js";
 import { initramfs, moduleFiles } from "./initramfs.js";
@@ -17,6 +18,7 @@ import {
   secondConsole,
   serialConsole,
   sharedFolder,
+  statusServer,
   watchdog,
 } from "./qemu.js";
 import type { Kernel } from "./record.js";
@@ -67,6 +69,8 @@ export interface GuestOptions {
   readonly qemu?: string;
   /** Milliseconds without a sign of life until a boot is given up; 30,000 by default. */
   readonly silenceMs?: number;
+  /** Told when the guest hangs, and with undefined when it is back: else a guest that hangs is ended. */
+  readonly onHang?: (error: XdpctlError | undefined) => void;
   /** Records of the guest's kernel log. */
   readonly onKmsg?: (record: string) => void;
 }
@@ -138,11 +142,20 @@ export function plan(options: GuestOptions, dir: string): Plan {
     ...shares.map(({ tag, socket }) => sharedFolder(tag, socket)),
     ...networks.devices,
     ...(options.disks ?? []).map(disk),
+    ...(mayBeHeld(options) ? [statusServer(join(dir, WATCH_SOCKET))] : []),
     ...(options.gdb === undefined ? [] : [gdbServer(resolve(dir, options.gdb))]),
     ...(options.watchdog === true ? [watchdog()] : []),
   ];
   return { devices, shares, accelerator: accel, networks };
 }
+
+/** Whether there is a way to make it stand still. */
+export function mayBeHeld({ gdb, sockets }: GuestOptions): boolean {
+  return gdb !== undefined || sockets !== undefined;
+}
+
+/** Where QEMU is asked whether somebody holds the machine; not for others, because QMP has one client at a time. */
+export const WATCH_SOCKET = "watch.sock";
 
 /** Stands for the directory of a guest that is not started. */
 const NOWHERE = "RUN";

@@ -21,5 +21,6 @@ export {
 } from "./kernels.js";
 export type { Kernel } from "./record.js";
 export { Relay } from "./relay.js";
+export { removeDeadGuests } from "./run-dir.js";
 export { findSplats, type Splat } from "./splat.js";
 export { type Streams, terminalOf, tie } from "./streams.js";

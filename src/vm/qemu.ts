@@ -132,6 +132,11 @@ export function gdbServer(socket: string): Device {
   return { qemu: ["-gdb", `unix:${escaped(socket)},server=on,wait=off`] };
 }
 
+/** QMP of our own at a unix socket. */
+export function statusServer(socket: string): Device {
+  return { qemu: ["-qmp", `unix:${escaped(socket)},server=on,wait=off`] };
+}
+
 /** A guest that no longer feeds it is ended. */
 export function watchdog(): Device {
   return { qemu: ["-device", "i6300esb", "-action", "watchdog=poweroff"] };

@@ -82,6 +82,8 @@ export interface GuestRecord {
   readonly accelerator?: string;
   /** QEMU's process. */
   readonly qemu?: number;
+  /** What there is to say of a guest of which nothing is heard. */
+  readonly hang?: string | undefined;
   /** Why it failed or ended. */
   readonly error?: ErrorObject;
 }

@@ -14,6 +14,7 @@ export function guestFault({ state, node }: Place): string | undefined {
   const record = readRecord(guestFiles(state.name, node.name).record);
   if (record?.error !== undefined) return record.error.message;
   if (!isRunning(state.machines[node.name]?.vm?.supervisor)) return "its guest is gone, and its supervisor with it";
+  if (record?.hang !== undefined) return `${record.hang} (\`xdpctl lab gdb ${node.name}\` shows where it is)`;
   return record?.phase === "ready" ? undefined : "its guest is booting";
 }
 
@@ -45,6 +46,7 @@ export function inspectGuest(at: Place): Partial<InspectedNode> {
     accelerator,
     phase,
     console: files.console,
+    ...(record?.hang === undefined ? {} : { hang: record.hang }),
     ...(error === undefined ? {} : { error: error.message, lines: error.lines ?? [] }),
   };
   if (guestFault(at) !== undefined) return { vm, interfaces: [], routes: [] };

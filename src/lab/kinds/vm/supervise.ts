@@ -98,6 +98,8 @@ async function start(
     moduleFiles: vm.modules.filter(isModuleFile),
     sockets: files.sockets,
     gdb: files.gdb,
+    // Whoever looks for the reason needs it as it is.
+    onHang: (error) => tell({ hang: error?.message }),
     unmounted: plan.unmounted,
     onKmsg: (text) => {
       const { time, fromKernel, text: line } = decodeRecord(text);
