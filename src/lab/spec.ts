@@ -72,6 +72,8 @@ export interface VmSpec {
   /** MiB */
   readonly memory: number;
   readonly cpus: number;
+  /** Whether its root may run `lab` commands on the host. */
+  readonly lab: boolean;
   /** Modules that are loaded before anything else: names, or files (`./echo.ko`), relative to the lab file's directory. */
   readonly modules: readonly string[];
 }

@@ -15,6 +15,7 @@ import {
   gdbServer,
   kernelImage,
   monitors,
+  port,
   secondConsole,
   serialConsole,
   sharedFolder,
@@ -62,6 +63,8 @@ export interface GuestOptions {
   /** Mounts of the host that neither it sees nor it keeps alive. */
   readonly unmounted?: readonly string[];
   readonly sockets?: GuestSockets;
+  /** Further virtio-serial ports: unix sockets by name. */
+  readonly ports?: Readonly<Record<string, string>>;
   /** A unix socket for gdb, in the guest's directory. */
   readonly gdb?: string;
   readonly watchdog?: boolean;
@@ -142,6 +145,7 @@ export function plan(options: GuestOptions, dir: string): Plan {
     ...shares.map(({ tag, socket }) => sharedFolder(tag, socket)),
     ...networks.devices,
     ...(options.disks ?? []).map(disk),
+    ...Object.entries(options.ports ?? {}).map(([name, socket]) => port(name, socket)),
     ...(mayBeHeld(options) ? [statusServer(join(dir, WATCH_SOCKET))] : []),
     ...(options.gdb === undefined ? [] : [gdbServer(resolve(dir, options.gdb))]),
     ...(options.watchdog === true ? [watchdog()] : []),

@@ -95,6 +95,18 @@ export function agentPort(fd: number): Device {
   };
 }
 
+/** A port of its own, by name, whose other end is a unix socket. */
+export function port(name: string, socket: string): Device {
+  const id = name.replaceAll(".", "-");
+  return {
+    qemu: [
+      ...["-chardev", `socket,id=${id},path=${escaped(socket)},server=on,wait=off`],
+      ...["-device", `virtio-serial-pci,id=${id}-bus`],
+      ...["-device", `virtserialport,bus=${id}-bus.0,chardev=${id},name=${name}`],
+    ],
+  };
+}
+
 /** A folder that a virtiofsd serves. */
 export function sharedFolder(tag: string, socket: string): Device {
   return {

@@ -30,6 +30,8 @@ export interface GuestFiles {
     readonly qmp: string;
   };
   readonly gdb: string;
+  /** Where the guest asks for `lab` commands. */
+  readonly errands: string;
 }
 
 export function guestFiles(lab: string, node: string): GuestFiles {
@@ -45,6 +47,7 @@ export function guestFiles(lab: string, node: string): GuestFiles {
     agent: at("agent"),
     sockets: { console: at("s/console"), console1: at("s/console1"), monitor: at("s/monitor"), qmp: at("s/qmp") },
     gdb: at("s/gdbserver"),
+    errands: at("s/lab"),
   };
 }
 

@@ -2,8 +2,10 @@
 import { appendFileSync, closeSync, existsSync, openSync, readFileSync, rmSync, watch, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { XdpctlError } from "../../../errors/index.js";
+import { ERRAND_PORT } from "../../errand.js";
 import { decodeRecord } from "../../../linux/index.js";
 import { type Accelerator, boot, Guest, Relay, resolveKernel } from "../../../vm/index.js";
+import { Errands } from "./errands.js";
 import { configureGuest, writeGuestHosts } from "./configure.js";
 import { serveConsoles } from "./console-shell.js";
 import { type GuestPlan, type GuestRecord, guestFiles, writeJson } from "./files.js";
@@ -55,10 +57,12 @@ export async function superviseGuest(planPath: string): Promise<void> {
     const relay = await Relay.listen(files.agent, guest.machine.agent, hello);
     const running = guest;
     const hosts = watch(plan.hosts, () => void writeGuestHosts(running, plan).catch(() => undefined));
+    const errands = plan.vm.lab ? new Errands(files.errands, plan.lab) : undefined;
     tell({ phase: "ready" });
     serveConsoles(guest, plan);
     const end = await Promise.race([guest.whileItLives(guest.machine.ended), stopped]);
     hosts.close();
+    errands?.[Symbol.dispose]();
     relay.close();
     if (end !== "stopped") tell({ phase: "ended", error: guest.machine.death("while the lab ran").toJSON() });
   } catch (error) {
@@ -98,6 +102,7 @@ async function start(
     moduleFiles: vm.modules.filter(isModuleFile),
     sockets: files.sockets,
     gdb: files.gdb,
+    ...(vm.lab ? { ports: { [ERRAND_PORT]: files.errands } } : {}),
     // Whoever looks for the reason needs it as it is.
     onHang: (error) => tell({ hang: error?.message }),
     unmounted: plan.unmounted,
