@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { readFileSync } from "node:fs";
 import { lazy, libc } from "./ffi.js";
 
 const F_SETFD = 2;
@@ -18,4 +19,16 @@ export function restoreStandardStreams(): void {
     const flags = fcntl_(fd, F_GETFL, 0);
     if (flags >= 0 && (flags & O_NONBLOCK) !== 0) fcntl_(fd, F_SETFL, flags & ~O_NONBLOCK);
   }
+}
+
+/** Whether all standard streams are blocking ones, looked up without the C library, which takes its time to load. */
+export function standardStreamsBlock(): boolean {
+  return [0, 1, 2].every((fd) => {
+    try {
+      const [, flags = "0"] = /^flags:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8")) ?? [];
+      return (Number.parseInt(flags, 8) & O_NONBLOCK) === 0;
+    } catch {
+      return true;
+    }
+  });
 }

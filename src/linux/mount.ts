@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { statfsSync } from "node:fs";
 import { lastErrno, syscallError } from "./errno.js";
 import { lazy, libc } from "./ffi.js";
 
@@ -17,7 +18,6 @@ const mount_ = lazy<
   (source: string | null, target: string, type: string | null, flags: number, data: string | null) => number
 >(libc, "int mount(const char *, const char *, const char *, unsigned long, const char *)");
 const umount2_ = lazy<(target: string, flags: number) => number>(libc, "int umount2(const char *, int)");
-const statfs_ = lazy<(path: string, into: BigInt64Array) => number>(libc, "int statfs(const char *, void *)");
 
 /** mount(2). */
 export function mount(
@@ -38,7 +38,9 @@ export function unmount(target: string, flags = MNT_DETACH): number {
 
 /** f_type of the file system at `path` (statfs(2)), or undefined where there is none. */
 export function fileSystemType(path: string): number | undefined {
-  const into = new BigInt64Array(16);
-  if (statfs_(path, into) < 0) return undefined;
-  return Number(BigInt.asUintN(32, into[0] ?? 0n));
+  try {
+    return statfsSync(path).type >>> 0;
+  } catch {
+    return undefined;
+  }
 }

@@ -3,7 +3,7 @@ import { createWriteStream } from "node:fs";
 import { constants } from "node:os";
 import type { Writable } from "node:stream";
 import { isatty } from "node:tty";
-import { restoreStandardStreams } from "../linux/index.js";
+import { restoreStandardStreams, standardStreamsBlock } from "../linux/index.js";
 import type { GuestCommand, GuestCommandOptions } from "./guest-command.js";
 
 /** Signals that are the command's, not ours. */
@@ -62,7 +62,7 @@ export interface Streams {
 
 /** Ties this process's standard streams, signals and window size to a command in a guest. */
 export function tie(command: GuestCommand, terminal: GuestCommandOptions["terminal"], giveUp: () => void): Streams {
-  restoreStandardStreams();
+  if (!standardStreamsBlock()) restoreStandardStreams();
   const raw = terminal?.streams.includes(0) === true;
   if (raw) process.stdin.setRawMode(true);
   process.stdin.pipe(command.stdin);
