@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -53,10 +53,10 @@ const json = (text: string) =>
     .split("\n")
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
-const works = hasTool("openvpn") && hasTool("openssl");
+const works = hasTool("openvpn") && hasTool("openssl") && existsSync("/dev/net/tun");
 
 describe("a detour by OpenVPN", () => {
-  beforeEach((context) => needs(context, works, "openvpn and openssl"));
+  beforeEach((context) => needs(context, works, "openvpn, openssl and /dev/net/tun"));
   beforeAll(async () => {
     if (!works) return;
     lab = deploy(readLab("labs/detour.lab.yml"), { name: NAME });
@@ -191,5 +191,22 @@ describe("a detour by OpenVPN", () => {
     const clear = await detour("client", "run", VPN, "--vpn-key", KEY, "--vpn-clear").ended();
     expect(clear).toMatchObject({ status: 4, stderr: expect.stringMatching(/no shared cipher.*\n.*--vpn-clear/) });
     expect(await interfaces("client")).not.toContain("tun");
+  });
+});
+
+describe("examples/mptcp/experiment.mjs", () => {
+  it("finds that a VPN goes round a bottleneck", { timeout: 60_000 }, async (context) => {
+    needs(context, works, "openvpn, openssl and /dev/net/tun");
+    const measure = "--params easy --setups control,vpn --seconds 3 --json".split(" ");
+    const one = new Running([process.execPath, "examples/mptcp/experiment.mjs", ...measure]);
+    running.add(one);
+    const { status, stdout, stderr } = await one.ended();
+    expect(status, stderr).toBe(0);
+    const { cells } = JSON.parse(stdout) as { cells: { setup: string; mbits: number }[] };
+    expect(cells.map((cell) => cell.setup)).toEqual(["control", "vpn"]);
+    const [control = 0, vpn = 0] = cells.map((cell) => cell.mbits);
+    expect(control).toBeLessThan(10);
+    // Twice as much where nothing else has the processors.
+    expect(vpn / control).toBeGreaterThan(1.3);
   });
 });

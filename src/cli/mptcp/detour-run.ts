@@ -40,7 +40,7 @@ export function registerDetourRun(detour: Command, context: Context): void {
     .option("--vpn-key <file>", "the key of the VPNs, which `detour key` makes")
     .option("--vpn-clear", "VPNs that encrypt nothing: MPTCP's data is as it is on the other paths")
     .action(async (names: string[], options: RunOptions) => {
-      const ways = names.map(parseWay);
+      const ways = [...new Set(names)].map(parseWay);
       const index = options.dev === undefined ? 0 : interfaceIndex(options.dev);
       if (index === undefined) {
         throw new XdpctlError("XDPCTL_E_NO_INTERFACE", `there is no interface ${options.dev} in this namespace`);
@@ -69,8 +69,6 @@ async function runDetours(context: Context, ways: readonly Way[], options: RunOp
     );
     // The kernel's own path manager opens subflows to addresses of the peer only.
     end.unshift(setForNow("mptcp/pm_type", "1"));
-    // Those through a VPN cost no question, so they are opened first.
-    const ordered = [...ways].sort((a, b) => Number(a.kind === "nat") - Number(b.kind === "nat"));
     const heard = monitorMptcp(await context.loop(), {
       event: (event) => {
         if (event.event !== "established" || event.server === true || event.destination?.includes(".") !== true) return;
@@ -80,18 +78,10 @@ async function runDetours(context: Context, ways: readonly Way[], options: RunOp
             (error) => tell(event, way.name, undefined, error),
           );
         };
-        if (chooser === undefined) ordered.forEach(go);
-        else {
-          chooser
-            .choose(
-              event,
-              ways.map((way) => way.name),
-            )
-            .then(
-              (chosen) => ordered.filter((way) => chosen.includes(way.name)).forEach(go),
-              (error) => tell(event, undefined, undefined, error),
-            );
-        }
+        chosen(chooser, event, ways).then(
+          (list) => list.forEach(go),
+          (error) => tell(event, undefined, undefined, error),
+        );
       },
       lost: () => context.terminal.note("events were lost: some connections may have no detour"),
     });
@@ -102,10 +92,21 @@ async function runDetours(context: Context, ways: readonly Way[], options: RunOp
     if (failed !== undefined) throw failed;
     await settle(live.drained(), context.signal);
   } finally {
-    await vpns?.close();
-    for (const step of end) step();
-    await chooser?.close();
+    try {
+      await vpns?.close();
+    } finally {
+      for (const step of end) step();
+      await chooser?.close();
+    }
   }
+}
+
+/** The ways that a connection shall use. Those through a VPN cost no question, so they come first. */
+async function chosen(chooser: Chooser | undefined, event: MptcpEvent, ways: readonly Way[]): Promise<readonly Way[]> {
+  const all = ways.map((way) => way.name);
+  const names = chooser === undefined ? all : await chooser.choose(event, all);
+  const used = ways.filter((way) => names.includes(way.name));
+  return used.sort((a, b) => Number(a.kind === "nat") - Number(b.kind === "nat"));
 }
 
 async function startVpns(

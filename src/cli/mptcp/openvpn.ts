@@ -12,6 +12,15 @@ const KEPT = 4096;
 /** Milliseconds in which it closes its tunnel and says goodbye. */
 const GOODBYE_MS = 3000;
 
+function listening(listener: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    listener.once("error", (cause) => {
+      reject(new XdpctlError("XDPCTL_E_SYSCALL", `making the socket ${path}: ${cause.message}`, { cause }));
+    });
+    listener.listen(path, resolve);
+  });
+}
+
 /**
  * An OpenVPN process, which is told and asked over its management socket (openvpn's management-notes.txt). When the socket
  * closes it ends, and its interface with it: also after `kill -9` of this process.
@@ -72,7 +81,7 @@ export class OpenVpn implements AsyncDisposable {
     const path = join(folder, "s");
     const listener = createServer();
     try {
-      await new Promise<void>((resolve, reject) => listener.once("error", reject).listen(path, resolve));
+      await listening(listener, path);
       const management = ["--management", path, "unix", "--management-client", "--management-hold"];
       const vpn = new OpenVpn(name, listener, [...args, ...management, "--management-up-down"]);
       const connected = new Promise<Socket>((resolve) => listener.once("connection", resolve));
