@@ -176,10 +176,10 @@ describe("a detour by OpenVPN", () => {
     await serving();
     const second = detour("detour", "serve", "--port", "45673", "--vpn", "10.9.0.0/24", "--vpn-key", KEY);
     expect((await second.ended()).stderr).toContain("XDPCTL_E_OCCUPIED");
-    const refused = await detour("client", "run", VPN, "--vpn-key", other, "--timeout", "2s").ended();
+    const refused = await detour("client", "run", VPN, "--vpn-key", other, "--timeout", "1s").ended();
     expect(refused).toMatchObject({
       status: 8,
-      stderr: expect.stringMatching(/no VPN with it after 2 s.*XDPCTL_E_TIMEOUT/),
+      stderr: expect.stringMatching(/no VPN with it after 1 s.*XDPCTL_E_TIMEOUT/),
     });
     const taken = await start(
       "client",
@@ -197,7 +197,7 @@ describe("a detour by OpenVPN", () => {
 describe("examples/mptcp/experiment.mjs", () => {
   it("finds that a VPN goes round a bottleneck", { timeout: 60_000 }, async (context) => {
     needs(context, works, "openvpn, openssl and /dev/net/tun");
-    const measure = "--params easy --setups control,vpn --seconds 3 --json".split(" ");
+    const measure = "--params easy --setups control,vpn --seconds 2 --json".split(" ");
     const one = new Running([process.execPath, "examples/mptcp/experiment.mjs", ...measure]);
     running.add(one);
     const { status, stdout, stderr } = await one.ended();
