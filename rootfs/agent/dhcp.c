@@ -28,6 +28,9 @@
 enum { DISCOVER = 1, OFFER = 2, REQUEST = 3, ACK = 5, NAK = 6 };
 enum { O_MASK = 1, O_ROUTER = 3, O_DNS = 6, O_HOST = 12, O_ADDRESS = 50, O_TYPE = 53, O_SERVER = 54, O_PARAMETERS = 55 };
 
+/* Of the default routes of two interfaces. */
+enum { METRIC = 100 };
+
 struct message {
 	uint8_t op, htype, hlen, hops;
 	uint32_t xid;
@@ -185,7 +188,8 @@ static int configure(const char *name, const struct lease *lease)
 		((struct sockaddr_in *)&route.rt_gateway)->sin_addr.s_addr = lease->router;
 		route.rt_dev = (char *)name;
 		route.rt_flags = RTF_UP | RTF_GATEWAY;
-		/* A second interface's router is not the default when there is one. */
+		/* eth0's router is the default one; eth1's is for what is bound to eth1. The kernel takes 1 off. */
+		route.rt_metric = 1 + METRIC * atoi(name + strcspn(name, "0123456789"));
 		if (ioctl(fd, SIOCADDRT, &route) && errno != EEXIST)
 			return -1;
 		printf("router %s\n", inet_ntop(AF_INET, &lease->router, text, sizeof(text)));

@@ -26,7 +26,12 @@ export interface ImpairedEnd {
   readonly limit: number | null;
   readonly delay: number | null;
   readonly jitter: number | null;
+  readonly "jitter-correlation": number | null;
   readonly loss: number | null;
+  readonly "loss-correlation": number | null;
+  readonly duplicate: number | null;
+  readonly corrupt: number | null;
+  readonly reorder: number | null;
   /** Since the settings came into force. */
   readonly sent: { readonly bytes: number; readonly packets: number };
   readonly dropped: number;
@@ -192,7 +197,12 @@ function show(state: LabState, list: readonly Direction[]): ImpairedEnd[] {
         limit: tbf?.limit ?? null,
         delay: netem?.delay ?? null,
         jitter: netem?.jitter ?? null,
+        "jitter-correlation": netem?.jitterCorrelation ?? null,
         loss: netem?.loss ?? null,
+        "loss-correlation": netem?.lossCorrelation ?? null,
+        duplicate: netem?.duplicate ?? null,
+        corrupt: netem?.corrupt ?? null,
+        reorder: netem?.reorder ?? null,
         sent: found?.root.sent ?? { bytes: 0, packets: 0 },
         dropped: (found?.root.dropped ?? 0) + (found?.child?.dropped ?? 0),
       };

@@ -12,8 +12,15 @@ export interface Impairment {
   delay?: number;
   /** Microseconds by which the delay varies. */
   jitter?: number;
-  /** Per cent of the packets. */
+  /** Per cent by which a packet's delay is as that of the packet before. */
+  "jitter-correlation"?: number;
+  /** Per cent of the packets, as those that come twice, damaged, or before others. */
   loss?: number;
+  /** Per cent by which a packet's loss is as that of the packet before. */
+  "loss-correlation"?: number;
+  duplicate?: number;
+  corrupt?: number;
+  reorder?: number;
   /** Bytes that may wait for the rate. */
   limit?: number;
   /** Bytes that may leave at once under the rate. */
@@ -23,7 +30,12 @@ export interface Impairment {
 }
 
 export type ImpairmentKey = Exclude<keyof Impairment, "optional">;
-export const IMPAIRMENT_KEYS: readonly ImpairmentKey[] = ["rate", "delay", "jitter", "loss", "limit", "burst"];
+/** Those that netem does. */
+const EMULATED = [
+  ...(["delay", "jitter", "jitter-correlation", "loss", "loss-correlation"] as const),
+  ...(["duplicate", "corrupt", "reorder"] as const),
+] as const;
+export const IMPAIRMENT_KEYS: readonly ImpairmentKey[] = ["rate", ...EMULATED, "limit", "burst"];
 
 const BITS: Record<string, number> = { "": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
 const MICROSECONDS: Record<string, number> = { us: 1, ms: 1e3, s: 1e6 };
@@ -38,6 +50,14 @@ interface Shape {
 }
 const TIME = { pattern: /^(\d+(?:\.\d+)?)(us|ms|s)$/, units: MICROSECONDS, min: 0, max: 100e6 } as const;
 const SIZE = { pattern: /^(\d+)([km]?)i?b?$/, units: BYTES, min: 1, max: 0x7fffffff } as const;
+const percent = (what: string) =>
+  ({
+    pattern: /^(\d+(?:\.\d+)?)(%?)$/,
+    units: { "": 1, "%": 1 },
+    min: 0,
+    max: 100,
+    written: `${what} is written as 1% or 0.5%, up to 100%`,
+  }) as const;
 const SHAPES: Record<ImpairmentKey, Shape> = {
   rate: {
     pattern: /^(\d+(?:\.\d+)?)([kmgt]?)(?:bit)?(?:\/s)?$/,
@@ -48,13 +68,12 @@ const SHAPES: Record<ImpairmentKey, Shape> = {
   },
   delay: { ...TIME, written: "a delay is written as 20ms, 500us or 1s, up to 100s" },
   jitter: { ...TIME, written: "a jitter is written as 5ms or 500us, up to 100s" },
-  loss: {
-    pattern: /^(\d+(?:\.\d+)?)(%?)$/,
-    units: { "": 1, "%": 1 },
-    min: 0,
-    max: 100,
-    written: "a loss is written as 1% or 0.5%, up to 100%",
-  },
+  "jitter-correlation": percent("a correlation"),
+  loss: percent("a loss"),
+  "loss-correlation": percent("a correlation"),
+  duplicate: percent("a share"),
+  corrupt: percent("a share"),
+  reorder: percent("a share"),
   limit: { ...SIZE, written: "a limit is bytes of the queue, written as 65536, 64k or 1M" },
   burst: { ...SIZE, written: "a burst is bytes, written as 3036 or 16k" },
 };
@@ -94,6 +113,15 @@ export function readImpairment(
 export function impairmentProblem(one: Impairment, mtu: number): [ImpairmentKey, string] | undefined {
   if ((one.jitter ?? 0) > 0 && (one.delay ?? 0) === 0) return ["jitter", "jitter needs a delay that it varies"];
   if ((one.jitter ?? 0) > (one.delay ?? 0)) return ["jitter", "the jitter is more than the delay that it varies"];
+  for (const key of ["jitter", "loss"] as const) {
+    const correlation = `${key}-correlation` as const;
+    if ((one[correlation] ?? 0) > 0 && (one[key] ?? 0) === 0) {
+      return [correlation, `${correlation} belongs to a ${key}, and there is none`];
+    }
+  }
+  if ((one.reorder ?? 0) > 0 && (one.delay ?? 0) === 0) {
+    return ["reorder", "reorder needs a delay: what goes before others leaves without it"];
+  }
   for (const key of ["limit", "burst"] as const) {
     if (one[key] === undefined) continue;
     if (one.rate === undefined) return [key, `${key} belongs to a rate, and there is none`];
@@ -129,8 +157,21 @@ export function tbfSettings({ rate, burst, limit }: Impairment, mtu: number): Tb
 /** Packets that wait out their delay: 1 Gbit/s of full frames over 100 ms, and more of what is slower. */
 const NETEM_LIMIT = 10_000;
 
-export function netemSettings({ delay = 0, jitter = 0, loss = 0 }: Impairment): NetemSettings | undefined {
-  return delay > 0 || loss > 0 ? { delay, jitter, loss, limit: NETEM_LIMIT } : undefined;
+export function netemSettings(one: Impairment): NetemSettings | undefined {
+  const { delay = 0, jitter = 0, loss = 0, duplicate = 0, corrupt = 0, reorder = 0 } = one;
+  if (delay + loss + duplicate + corrupt === 0) return undefined;
+  const correlations = {
+    jitterCorrelation: one["jitter-correlation"] ?? 0,
+    lossCorrelation: one["loss-correlation"] ?? 0,
+  };
+  return { delay, jitter, loss, duplicate, corrupt, reorder, ...correlations, limit: NETEM_LIMIT };
+}
+
+/** The same without what netem does. */
+export function withoutNetem(one: Impairment): Impairment {
+  const rest = { ...one };
+  for (const key of EMULATED) delete rest[key];
+  return rest;
 }
 
 function scaled(value: number, units: readonly (readonly [number, string])[]): string {
@@ -140,7 +181,6 @@ function scaled(value: number, units: readonly (readonly [number, string])[]): s
 
 /** A setting as it is written: `10mbit`, `20ms`, `0.5%`, `64k`. */
 export function impairmentText(key: ImpairmentKey, value: number): string {
-  if (key === "loss") return `${value}%`;
   if (key === "rate")
     return scaled(value, [
       [1e9, "gbit"],
@@ -149,6 +189,7 @@ export function impairmentText(key: ImpairmentKey, value: number): string {
       [1, "bit"],
     ]);
   if (key === "limit" || key === "burst") return String(value);
+  if (key !== "delay" && key !== "jitter") return `${value}%`;
   return scaled(value, [
     [1e6, "s"],
     [1e3, "ms"],

@@ -3,7 +3,7 @@ import { release } from "node:os";
 import { XdpctlError } from "../errors/index.js";
 import { errno } from "../linux/index.js";
 import { type Qdisc, QDISC_ROOT, qdiscRequests, type Request } from "../netlink/index.js";
-import { type Impairment, netemSettings, tbfSettings } from "./impairment.js";
+import { type Impairment, netemSettings, tbfSettings, withoutNetem } from "./impairment.js";
 import type { Machine } from "./machine.js";
 
 /** The numbers by which ours are known: what has others was made by someone else. */
@@ -40,11 +40,10 @@ export function shape(end: ShapedEnd, wanted: Impairment): string | undefined {
   } catch (error) {
     const missing = lacks(error);
     if (missing === undefined) throw error;
-    const asked = missing === "netem" ? "delay, jitter and loss" : "rate";
+    const asked = missing === "netem" ? "delay, jitter, loss and the like" : "rate";
     const message = `${end.name}: ${asked} can't be set: the kernel ${release()} has no sch_${missing}`;
     if (wanted.optional === true && missing === "netem") {
-      const { delay: _, jitter: _j, loss: _l, ...rest } = wanted;
-      shape(end, rest);
+      shape(end, withoutNetem(wanted));
       return message;
     }
     throw new XdpctlError("XDPCTL_E_NOT_SUPPORTED", message, {

@@ -48,6 +48,17 @@ const isTcp: Part = [expression("meta", u32be(2, META_L4PROTO), u32be(1, 1)), co
 const immediate = (register: number, data: Uint8Array): Part =>
   expression("immediate", u32be(1, register), nested(2, attribute(1, data)));
 
+/** Leaves of the four bytes in register 1 those that `mask` has. */
+const masked = (mask: Uint8Array): Part =>
+  expression(
+    "bitwise",
+    u32be(1, 1),
+    u32be(2, 1),
+    u32be(3, 4),
+    nested(4, attribute(1, mask)),
+    nested(5, attribute(1, Buffer.alloc(4))),
+  );
+
 /** `ip saddr CLIENT fib daddr type local tcp dport PORT dnat to REMOTE:PORT` */
 function destinationRule({ client, remote, remotePort, port }: Detour): Part {
   const local = Buffer.alloc(4);
@@ -76,15 +87,20 @@ function sourceRule({ client, remote, remotePort }: Detour): Part {
     isTcp,
     payload(TRANSPORT_HEADER, 2, be16(remotePort)),
     expression("ct", u32be(1, 1), u32be(2, CT_STATUS)),
-    expression(
-      "bitwise",
-      u32be(1, 1),
-      u32be(2, 1),
-      u32be(3, 4),
-      nested(4, attribute(1, status)),
-      nested(5, attribute(1, none)),
-    ),
+    masked(status),
     compare(none, NOT_EQUAL),
+    expression("masq"),
+  ];
+}
+
+/** `ip saddr NETWORK masquerade` */
+function networkRule(network: string, prefix: number): Part {
+  const mask = Buffer.alloc(4);
+  mask.writeUInt32BE((0xffffffff << (32 - prefix)) >>> 0);
+  return [
+    expression("payload", u32be(1, 1), u32be(2, NETWORK_HEADER), u32be(3, 12), u32be(4, 4)),
+    masked(mask),
+    compare(ipv4(network)),
     expression("masq"),
   ];
 }
@@ -124,15 +140,20 @@ export class DetourNat implements Disposable {
 
   /** Adds the two rules of a detour, both or none. Connections that are there are not touched. */
   add(detour: Detour): void {
-    const rule = (chain: string, body: Part): [number, number, Part] => [
-      ...([NEWRULE, NLM_F_CREATE | NLM_F_APPEND] as const),
-      [text(1, this.#table), text(2, chain), nested(4, body)],
-    ];
     const { client, remote, remotePort } = detour;
     this.#execute(`adding the detour of ${client} to ${remote} port ${remotePort}`, [
-      rule("prerouting", destinationRule(detour)),
-      rule("postrouting", sourceRule(detour)),
+      this.#rule("prerouting", destinationRule(detour)),
+      this.#rule("postrouting", sourceRule(detour)),
     ]);
+  }
+
+  /** Gives what comes from an IPv4 network, of `prefix` bits, this host's address: for the clients of a VPN. */
+  addNetwork(network: string, prefix: number): void {
+    this.#execute(`masquerading ${network}/${prefix}`, [this.#rule("postrouting", networkRule(network, prefix))]);
+  }
+
+  #rule(chain: string, body: Part): [number, number, Part] {
+    return [NEWRULE, NLM_F_CREATE | NLM_F_APPEND, [text(1, this.#table), text(2, chain), nested(4, body)]];
   }
 
   #execute(what: string, list: readonly (readonly [type: number, flags: number, body: Part])[]): void {

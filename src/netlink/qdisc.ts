@@ -3,6 +3,7 @@ import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, RTM_DELQDISC, RTM_NEWQDISC } f
 import {
   attribute,
   attributes,
+  join,
   type NetlinkMessage,
   nested,
   type Part,
@@ -31,8 +32,15 @@ export interface NetemSettings {
   readonly delay: number;
   /** Microseconds by which the delay varies, evenly, to both sides. */
   readonly jitter: number;
-  /** Per cent of the packets. */
+  /** Per cent of the packets, as the four that follow. */
   readonly loss: number;
+  readonly duplicate: number;
+  readonly corrupt: number;
+  /** Those that leave without their delay, and so before others. */
+  readonly reorder: number;
+  /** Per cent by which a packet's delay and loss are as those of the packet before. */
+  readonly jitterCorrelation: number;
+  readonly lossCorrelation: number;
   /** Packets that may wait. */
   readonly limit: number;
 }
@@ -56,6 +64,7 @@ export interface Qdisc {
 
 const TCA = { KIND: 1, OPTIONS: 2, STATS2: 7 } as const;
 const TCA_STATS = { BASIC: 1, QUEUE: 3 } as const;
+const TCA_NETEM = { CORR: 1, REORDER: 3, CORRUPT: 4 } as const;
 const TCA_TBF = { PARMS: 1, RATE64: 4, BURST: 6 } as const;
 /** sizeof(struct tcmsg), sizeof(struct tc_netem_qopt), sizeof(struct tc_tbf_qopt) */
 const HEADER = 20;
@@ -93,12 +102,27 @@ function tbfOptions({ rate, burst, limit }: TbfSettings): Part {
   return nested(TCA.OPTIONS, ...parts);
 }
 
-function netemOptions({ delay, jitter, loss, limit }: NetemSettings): Part {
-  const options = Buffer.alloc(NETEM);
-  options.writeUInt32LE(ticks(delay), 0);
-  options.writeUInt32LE(limit, 4);
-  options.writeUInt32LE(Math.min(Math.round((loss / 100) * U32_MAX), U32_MAX), 8);
-  options.writeUInt32LE(ticks(jitter), 20);
+/** A share of 2^32, from and to per cent. */
+const share = (percent: number): number => Math.min(Math.round((percent / 100) * U32_MAX), U32_MAX);
+const percent = (of: number): number => Math.round((of / U32_MAX) * 1e6) / 1e4;
+
+function words(...values: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(4 * values.length);
+  for (const [i, value] of values.entries()) bytes.writeUInt32LE(value, 4 * i);
+  return bytes;
+}
+
+function netemOptions(netem: NetemSettings): Part {
+  const { delay, jitter, limit, loss, duplicate, corrupt, reorder } = netem;
+  // With a gap of 1 each packet may overtake; with 0 none does.
+  const gap = reorder > 0 ? 1 : 0;
+  // A change leaves as it is what it does not name, so all is named.
+  const options = join([
+    words(ticks(delay), limit, share(loss), gap, share(duplicate), ticks(jitter)),
+    attribute(TCA_NETEM.CORR, words(share(netem.jitterCorrelation), share(netem.lossCorrelation), 0)),
+    attribute(TCA_NETEM.REORDER, words(share(reorder), 0)),
+    attribute(TCA_NETEM.CORRUPT, words(share(corrupt), 0)),
+  ]);
   return attribute(TCA.OPTIONS, options);
 }
 
@@ -145,11 +169,21 @@ function decodeTbf(options: Buffer): TbfSettings | undefined {
 function decodeNetem(options: Buffer): NetemSettings | undefined {
   if (options.length < NETEM) return undefined;
   const microseconds = (at: number): number => Math.round((options.readUInt32LE(at) * TICK_NS) / 1000);
+  const found = attributes(options.subarray(NETEM));
+  const shareOf = (type: number, word = 0): number => {
+    const data = found.get(type);
+    return data === undefined || data.length < 4 * word + 4 ? 0 : percent(data.readUInt32LE(4 * word));
+  };
   return {
     delay: microseconds(0),
-    jitter: microseconds(20),
-    loss: Math.round((options.readUInt32LE(8) / U32_MAX) * 1e6) / 1e4,
     limit: options.readUInt32LE(4),
+    loss: percent(options.readUInt32LE(8)),
+    duplicate: percent(options.readUInt32LE(16)),
+    jitter: microseconds(20),
+    jitterCorrelation: shareOf(TCA_NETEM.CORR),
+    lossCorrelation: shareOf(TCA_NETEM.CORR, 1),
+    reorder: shareOf(TCA_NETEM.REORDER),
+    corrupt: shareOf(TCA_NETEM.CORRUPT),
   };
 }
 

@@ -90,7 +90,9 @@ describe("an impaired link", () => {
     impair(NAME, ["a:eth0"], { set: { rate: 5e6 } });
     const error = failure(() => impair(NAME, ["a:eth0"], { set: { delay: 10_000 } }));
     expect(error.code).toBe("XDPCTL_E_NOT_SUPPORTED");
-    expect(error.message).toMatch(/^a:eth0: delay, jitter and loss can't be set: the kernel .* has no sch_netem$/);
+    expect(error.message).toMatch(
+      /^a:eth0: delay, jitter, loss and the like can't be set: the kernel .* has no sch_netem$/,
+    );
     expect(error.remedy).toMatch(/kind: vm/);
     expect(of(impairments(NAME), "a:eth0")).toMatchObject({ state: "on", rate: 5e6, settings: { rate: 5e6 } });
     const notes: string[] = [];

@@ -16,14 +16,27 @@ describe("queueing disciplines", () => {
     expect(join(body).toString("hex")).toBe(`${HEADER}08000100746266003400028028000100${parms}08000600dc0b0000`);
   });
 
-  it("netem: the bytes that tc(8) sends for delay 50ms 5ms loss 0.5% limit 1000, and the same read back", () => {
-    const netem = { delay: 50_000, jitter: 5000, loss: 0.5, limit: 1000 };
+  it("netem: the bytes that tc(8) sends for delay 50ms 5ms loss 0.5% limit 1000, and none of the rest; read back", () => {
+    const none = { duplicate: 0, corrupt: 0, reorder: 0, jitterCorrelation: 0, lossCorrelation: 0 };
+    const netem = { delay: 50_000, jitter: 5000, loss: 0.5, limit: 1000, ...none };
     const { body, flags } = qdiscRequests.netem(PLACE, netem, true, "t");
     expect(flags).toBe(0x500);
-    const options = "1c000200" + "c2eb0b00" + "e8030000" + "14ae4701" + "00".repeat(8) + "2d310100";
-    expect(join(body).toString("hex").slice(HEADER.length)).toBe(`0a0001006e6574656d000000${options}`);
+    const options = "c2eb0b00" + "e8030000" + "14ae4701" + "00".repeat(8) + "2d310100";
+    const zeros = (words: number): string => "00000000".repeat(words);
+    const rest = `10000100${zeros(3)}0c000300${zeros(2)}0c000400${zeros(2)}`;
+    expect(join(body).toString("hex").slice(HEADER.length)).toBe(`0a0001006e6574656d00000044000200${options}${rest}`);
     const [read] = messages(message(36, 0, 1, body));
     expect(decodeQdisc(read as NonNullable<typeof read>)).toMatchObject({ ...PLACE, kind: "netem", netem });
+  });
+
+  it("netem: all that it does, where tc(8) has it", () => {
+    const shares = { loss: 1, lossCorrelation: 25, duplicate: 2, corrupt: 0.1, reorder: 50, jitterCorrelation: 10 };
+    const netem = { delay: 20_000, jitter: 2000, limit: 1000, ...shares };
+    const { body } = qdiscRequests.netem(PLACE, netem, false, "t");
+    const [read] = messages(message(36, 0, 1, body));
+    expect(decodeQdisc(read as NonNullable<typeof read>)?.netem).toEqual(netem);
+    const correlations = "9a999919" + "00000040" + "00000000";
+    expect(join(body).toString("hex")).toContain(`10000100${correlations}0c0003000000008000000000`);
   });
 });
 
@@ -38,6 +51,11 @@ describe("settings", () => {
       ["jitter", "500us", 500],
       ["delay", "1.5s", 1.5e6],
       ["loss", "0.5%", 0.5],
+      ["jitter-correlation", "10%", 10],
+      ["loss-correlation", "25%", 25],
+      ["duplicate", "0.1%", 0.1],
+      ["corrupt", "1%", 1],
+      ["reorder", "50%", 50],
       ["loss", "1", 1],
       ["limit", "64k", 65_536],
       ["burst", "3036", 3036],
@@ -57,6 +75,7 @@ describe("settings", () => {
       ["delay", "20", "20ms"],
       ["delay", "1h", "20ms"],
       ["loss", "101%", "100%"],
+      ["loss-correlation", "half", "0.5%"],
       ["burst", "-1", "16k"],
       ["limit", "9999999999", "64k"],
     ] as const) {
@@ -87,6 +106,9 @@ describe("a lab file", () => {
       ["{ rate: fast }", /7:21: `fast`: a rate is written as 10mbit/],
       ["{ jitter: 5ms }", /7:5: jitter needs a delay that it varies/],
       ["{ delay: 5ms, jitter: 6ms }", /7:5: the jitter is more than the delay/],
+      ["{ loss-correlation: 25% }", /7:5: loss-correlation belongs to a loss, and there is none/],
+      ["{ delay: 5ms, jitter-correlation: 25% }", /7:5: jitter-correlation belongs to a jitter/],
+      ["{ reorder: 25% }", /7:5: reorder needs a delay/],
       ["{ limit: 64k }", /7:5: limit belongs to a rate/],
       ["{ rate: 1mbit, burst: 1000 }", /7:5: a burst of 1000 bytes lets no packet of the mtu 1500 through/],
       ["{ rte: 1mbit }", /has no setting `rte` \(did you mean rate\?\)/],

@@ -111,9 +111,10 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("labs on other kernel
       x() { "$NODE" bin/xdpctl.cjs lab "$@"; }
       on() { ip netns exec "$@"; }
       x deploy labs/pair.lab.yml
-      x impair left:eth0 delay=20ms
+      x impair left:eth0 delay=20ms jitter=1ms jitter-correlation=10%
       on pair-left ping -n -q -c 5 -i 0.2 10.0.1.2
-      x impair left:eth0 loss=100%
+      x impair left:eth0 loss=100% loss-correlation=25% duplicate=2% corrupt=0.5% reorder=50%
+      on pair-left tc qdisc show dev eth0
       on pair-left ping -n -q -c 5 -i 0.2 -W 1 10.0.1.2 || echo lost
       x deploy labs/mptcp.lab.yml
       on mptcp-server "$NODE" examples/mptcp/server.mjs > /tmp/server.log 2>&1 &
@@ -122,7 +123,9 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("labs on other kernel
     const guest = ["vm", "run", "-k", "7.2", "--overlay", "/", "--timeout", "90s", "--"];
     const { status, stdout } = xdpctl(...guest, "env", `NODE=${process.execPath}`, "sh", "-c", script);
     const [, least = ""] = /^rtt min[^=]*= ([\d.]+)/m.exec(stdout) ?? [];
-    expect(Number(least)).toBeGreaterThan(20);
+    expect(Number(least)).toBeGreaterThan(19);
+    expect(stdout).toMatch(/left:eth0 .* 20ms +1ms 10% +100% 25% +duplicate 2%, corrupt 0.5%, reorder 50% /);
+    expect(stdout).toMatch(/delay 20ms +1ms 10% loss 100% 25% duplicate 2% reorder 50% corrupt 0.5% gap 1/);
     expect(stdout).toMatch(/5 packets transmitted, 0 received, 100% packet loss[\s\S]*\nlost\n/);
     expect(stdout).toContain("mptcp, at most 2 subflows: every byte arrived");
     expect(status).toBe(0);

@@ -43,14 +43,44 @@ function isKey(room: Room, key: string): key is ImpairmentKey {
   return (room.IMPAIRMENT_KEYS as readonly string[]).includes(key);
 }
 
-function row(room: Room, one: ImpairedEnd): (string | number | null)[] {
-  const cell = (key: ImpairmentKey): string | null => {
-    const value = one.state === "on" ? one[key] : (one.settings[key] ?? null);
-    return value === null || (value === 0 && key !== "limit") ? null : room.impairmentText(key, value);
-  };
-  const keys = ["rate", "delay", "jitter", "loss", "burst", "limit"] as const;
-  const counts = one.state === "on" ? [one.sent.packets, one.dropped] : [null, null];
-  return [one.end, one.to, one.state === "none" ? null : one.state, ...keys.map(cell), ...counts];
+const MORE = ["duplicate", "corrupt", "reorder"] as const;
+
+/** A setting as it is shown: what is in force, else what was asked for. */
+function cell(room: Room, one: ImpairedEnd, key: ImpairmentKey): string | null {
+  const value = one.state === "on" ? one[key] : (one.settings[key] ?? null);
+  return value === null || (value === 0 && key !== "limit") ? null : room.impairmentText(key, value);
+}
+
+/** As tc(8) writes it: `5ms 25%`. */
+function correlated(room: Room, one: ImpairedEnd, key: "jitter" | "loss"): string | null {
+  const words = [cell(room, one, key), cell(room, one, `${key}-correlation`)].filter((word) => word !== null);
+  return words.length === 0 ? null : words.join(" ");
+}
+
+function more(room: Room, one: ImpairedEnd): string | null {
+  const words = MORE.flatMap((key) => {
+    const value = cell(room, one, key);
+    return value === null ? [] : `${key} ${value}`;
+  });
+  return words.length === 0 ? null : words.join(", ");
+}
+
+function printTable(room: Room, terminal: Terminal, ends: readonly ImpairedEnd[]): void {
+  // Rare, and wide: a column only where somebody has it.
+  const last = ends.some((one) => more(room, one) !== null);
+  const titles = ["FROM", "TO", "STATE", "RATE", "DELAY", "JITTER", "LOSS", ...(last ? ["MORE"] : [])];
+  terminal.table(
+    [...titles, "BURST", "LIMIT", "SENT", "DROPPED"].map((title) =>
+      ["SENT", "DROPPED"].includes(title) ? { title, align: "right" as const } : { title },
+    ),
+    ends.map((one) => [
+      ...[one.end, one.to, one.state === "none" ? null : one.state],
+      ...[cell(room, one, "rate"), cell(room, one, "delay")],
+      ...[correlated(room, one, "jitter"), correlated(room, one, "loss"), ...(last ? [more(room, one)] : [])],
+      ...[cell(room, one, "burst"), cell(room, one, "limit")],
+      ...(one.state === "on" ? [one.sent.packets, one.dropped] : [null, null]),
+    ]),
+  );
 }
 
 export function registerImpair(lab: Command, terminal: Terminal): void {
@@ -58,12 +88,13 @@ export function registerImpair(lab: Command, terminal: Terminal): void {
     ['xdpctl lab impair "client:eth0 -- br-lan" rate=10mbit', "both directions"],
     ["xdpctl lab impair client:eth0 rate=2mbit limit=32k", "only what the client sends; other settings stay"],
     ["xdpctl lab impair client:eth0 delay=20ms jitter=5ms loss=0.5%", "where the machine's kernel has netem"],
+    ["xdpctl lab impair client:eth0 loss=1% loss-correlation=25%", "losses that come together"],
     ["xdpctl lab impair client:eth0 rate=none", "one setting less"],
     ["xdpctl lab impair client:eth0 off", "the settings stay known: `on` brings them back"],
     ["xdpctl lab impair client:eth0 reset", "nothing is wrong with it any more"],
     ["xdpctl lab impair", "all links, with what the kernel counted"],
   ])
-    .usage("[LINK] [rate=… delay=… jitter=… loss=… limit=… burst=… | show | on | off | reset] [options]")
+    .usage("[LINK] [rate=… delay=… jitter=… loss=… duplicate=… … | show | on | off | reset] [options]")
     .option("-l, --lab <name>", "the lab's name")
     .action(async (words: string[], options: { lab?: string }) => {
       const room = await openRoom();
@@ -73,11 +104,7 @@ export function registerImpair(lab: Command, terminal: Terminal): void {
       }
       const name = selectLab(room, options.lab);
       const ends = change === undefined ? room.impairments(name, names) : room.impair(name, names, change);
-      const titles = ["FROM", "TO", "STATE", "RATE", "DELAY", "JITTER", "LOSS", "BURST", "LIMIT", "SENT", "DROPPED"];
-      terminal.table(
-        titles.map((title) => (["SENT", "DROPPED"].includes(title) ? { title, align: "right" as const } : { title })),
-        ends.map((one) => row(room, one)),
-      );
+      printTable(room, terminal, ends);
       terminal.json({ lab: name, ends });
     });
 }

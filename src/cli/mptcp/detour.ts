@@ -6,11 +6,16 @@ import { parseCount, parseDuration } from "../quantities.js";
 import { askDetour, ipv4 } from "./ask.js";
 import { registerDetourRun } from "./detour-run.js";
 import { registerDetourServe } from "./detour-serve.js";
+import { registerDetourKey } from "./vpn-key.js";
 
 const parsePort = (text: string): number => parseCount("port", text, 1, 65_535);
 
 export function registerDetour(mptcp: Command, context: Context): void {
-  const detour = group(mptcp, "detour", "more paths to a server through other hosts, by NAT (the MProxy protocol)");
+  const detour = group(
+    mptcp,
+    "detour",
+    "more paths to a server through other hosts, by NAT (the MProxy protocol) or OpenVPN",
+  );
   registerDetourServe(detour, context);
   leaf(detour, "request <detour> <remote>", "ask a detour for a way to a server, once", [
     ["xdpctl mptcp detour request 10.9.0.30 10.9.0.10:7000", "prints the detour's port"],
@@ -36,4 +41,5 @@ export function registerDetour(mptcp: Command, context: Context): void {
       context.terminal.json({ detour: host, port, remote, remotePort });
     });
   registerDetourRun(detour, context);
+  registerDetourKey(detour, context);
 }
