@@ -4,7 +4,8 @@ import { dirname } from "node:path";
 import { XdpctlError } from "../../../errors/index.js";
 import { errno, MS_BIND } from "../../../linux/index.js";
 import type { Guest } from "../../../vm/index.js";
-import { type GuestPlan, STANDARD_PATH } from "./files.js";
+import { STANDARD_PATH } from "../host-files.js";
+import type { GuestPlan } from "./files.js";
 import { ipBatch, nftRules, nicNames, settings } from "./setup.js";
 
 const HOSTS = "/run/xdpctl/hosts";
