@@ -4,11 +4,12 @@ import type { InsidePlan, LabSpec } from "../../lab/index.js";
 import type { Context } from "../context.js";
 
 /** What `lab test --kernel` starts in each guest; not for people. Reads a plan, and prints a message a line. */
-export function registerTestInside(lab: Command, { signal }: Context): void {
+export function registerTestInside(lab: Command, context: Context): void {
   lab.command("test-inside", { hidden: true }).action(async () => {
     const plan = (await readPlan()) as InsidePlan;
     const { testInside } = await import("../../lab/index.js");
-    await testInside(plan, signal, tell);
+    // Asked for only here: it takes the signals over.
+    await testInside(plan, context.signal, tell);
   });
 }
 

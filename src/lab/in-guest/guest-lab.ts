@@ -7,13 +7,16 @@ import { hostFilesEnvironment, hostFilesShell } from "../kinds/host-files.js";
 import type { Argv, Ending, Environment } from "../kinds/index.js";
 import type { GuestFiles } from "../kinds/vm/files.js";
 import { inspectRecord } from "../kinds/vm/inspect.js";
-import { endingOf, guestDirectory, standIn, withAgent } from "../kinds/vm/stand-in.js";
+import { endingOf, standIn, withAgent } from "../kinds/vm/stand-in.js";
 import { nodeDir } from "../paths.js";
 import { shown } from "../shown.js";
 import type { LabSpec, NodeSpec } from "../spec.js";
 import { endText, talk } from "../talk.js";
 import { ownProgram, rootEnvironment } from "./program.js";
 import { type GuestLabState, guestLabFiles, guestLabPhase, guestLabTrouble, readGuestLab } from "./state.js";
+
+/** This process's own directory need not be there. */
+const NOWHERE = "/";
 
 /** A lab of namespaces in a guest that holds all of it. */
 export class GuestLab {
@@ -96,7 +99,7 @@ export class GuestLab {
   /** Stands for `xdpctl ARGS` in the guest. */
   xdpctl(...args: readonly string[]): Promise<Ending> {
     this.#checkGuest();
-    return standIn(this.#place, ownProgram(...args), this.#environment());
+    return standIn(this.#place, ownProgram(...args), this.#environment(), NOWHERE);
   }
 
   /** Runs `xdpctl ARGS` in the guest; `body` has its streams and its end. */
@@ -104,7 +107,7 @@ export class GuestLab {
     this.#checkGuest();
     const argv = ownProgram(...args);
     return withAgent(this.#place, async (agent: Agent) => {
-      const command = agent.exec({ argv, cwd: guestDirectory(), env: this.#environment() });
+      const command = agent.exec({ argv, cwd: NOWHERE, env: this.#environment() });
       await body(command);
       return endingOf(this.#place, argv, await command.exit);
     });
@@ -113,7 +116,7 @@ export class GuestLab {
   /** Runs `xdpctl ARGS` in the guest with `input`, and takes the lines that it prints. Throws when it fails. */
   async ask(args: readonly string[], input: string, told: (line: string) => void): Promise<void> {
     await withAgent(this.#place, async (agent: Agent) => {
-      const command = agent.exec({ argv: ownProgram(...args), cwd: guestDirectory(), env: this.#environment() });
+      const command = agent.exec({ argv: ownProgram(...args), cwd: NOWHERE, env: this.#environment() });
       const { exit, errors } = await talk(command, input, told);
       if (exit.kind === "status" && exit.status === 0) return;
       throw new XdpctlError("XDPCTL_E_VM_SETUP", `xdpctl in the guest of ${this.name} ${endText(exit)}`, {

@@ -23,7 +23,7 @@ export interface GuestPlace {
 }
 
 /** The working directory as far as a guest has it. */
-export function guestDirectory(): string {
+function guestDirectory(): string {
   const cwd = process.cwd();
   return OWN_FOLDERS.test(cwd) ? "/" : cwd;
 }
@@ -42,7 +42,7 @@ export async function withAgent<T>(place: GuestPlace, body: (agent: Agent) => Pr
 }
 
 /** Stands for a command in a guest, with this process's streams, signals and window, to its end. */
-export function standIn(place: GuestPlace, argv: Argv, env: Environment): Promise<Ending> {
+export function standIn(place: GuestPlace, argv: Argv, env: Environment, cwd = guestDirectory()): Promise<Ending> {
   return withAgent(place, async (agent) => {
     const { terminalOf, tie } = await import("../../../vm/index.js");
     const { namespaces } = place;
@@ -51,7 +51,7 @@ export function standIn(place: GuestPlace, argv: Argv, env: Environment): Promis
     try {
       const command = agent.exec({
         argv,
-        cwd: guestDirectory(),
+        cwd,
         env,
         ...(namespaces === undefined ? {} : { namespaces }),
         ...(terminal === undefined ? {} : { terminal }),
