@@ -213,7 +213,7 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab in a guest", (
     const { stdout, stderr } = spawnSync("unshare", words, { encoding: "utf8", timeout: 120_000 });
     rmSync(own, { recursive: true });
     expect(stdout).toContain(`lab ${NAME}: 2 machines in a guest`);
-    expect(stdout).toMatch(/1 packets transmitted, 1 received[^]*\n0\n\{"name":/);
+    expect(stdout).toMatch(/1 packets transmitted, 1 received[\s\S]*\n0\n\{"name":/);
     expect(stderr).toContain("Read-only file system");
     // Nothing is left, not even the directory for labs.
     expect(stdout.trimEnd()).toMatch(new RegExp(`lab ${NAME}: down$`));
