@@ -19,7 +19,7 @@ function readStat(pid: string): { parent: string; ticks: number } | undefined {
   }
 }
 
-function readTicks(): Ticks {
+function readTicks(roots: readonly string[]): Ticks {
   const first = readFileSync("/proc/stat", "utf8").split("\n", 1)[0] ?? "";
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = first.trim().split(/\s+/).slice(1).map(Number);
   const stats = new Map<string, { parent: string; ticks: number }>();
@@ -29,8 +29,7 @@ function readTicks(): Ticks {
   }
   const ours = new Map<string, number>();
   const isOurs = (pid: string): boolean => {
-    for (let at = pid; at !== "0" && at !== ""; at = stats.get(at)?.parent ?? "")
-      if (at === String(process.pid)) return true;
+    for (let at = pid; at !== "0" && at !== ""; at = stats.get(at)?.parent ?? "") if (roots.includes(at)) return true;
     return false;
   };
   for (const [pid, { ticks }] of stats) if (isOurs(pid)) ours.set(pid, ticks);
@@ -38,12 +37,16 @@ function readTicks(): Ticks {
 }
 
 /** Runs `leg` and says how much of one CPU others took meanwhile, 0 to the number of CPUs. */
-export async function watched<T>(leg: () => Promise<T>): Promise<{ result: T; foreign: number }> {
-  const before = readTicks();
+export async function watched<T>(
+  leg: () => Promise<T>,
+  more: readonly number[] = [],
+): Promise<{ result: T; foreign: number }> {
+  const roots = [process.pid, ...more].map(String);
+  const before = readTicks(roots);
   const started = performance.now();
   const result = await leg();
   const elapsed = (performance.now() - started) / 10;
-  const after = readTicks();
+  const after = readTicks(roots);
   const sum = ({ ours }: Ticks): number => [...ours.values()].reduce((total, ticks) => total + ticks, 0);
   // Kernel work that no process is charged for (softirq of our own packets) counts as foreign: a little is always there.
   const foreign = Math.max(0, after.busy - before.busy - (sum(after) - sum(before)));

@@ -17,6 +17,8 @@ export interface Alternation {
   legs: number;
   /** How much of one CPU others may take in a leg. */
   tolerated?: number;
+  /** Processes that belong to the legs although none of them is a child of this one. */
+  roots?: readonly number[];
 }
 
 interface Run {
@@ -28,14 +30,18 @@ interface Run {
  * Runs two legs in turns, in the order A B B A, until each has `legs` quiet ones. Gives up after three times as many, and
  * then takes the least disturbed.
  */
-export async function alternate(ours: Leg, theirs: Leg, { legs, tolerated = 0.2 }: Alternation): Promise<Figures> {
+export async function alternate(
+  ours: Leg,
+  theirs: Leg,
+  { legs, tolerated = 0.2, roots = [] }: Alternation,
+): Promise<Figures> {
   const runs: [Run[], Run[]] = [[], []];
   const quiet = (side: Run[]): Run[] => side.filter(({ foreign }) => foreign <= tolerated);
   const enough = (): boolean => runs.every((side) => quiet(side).length >= legs);
   for (let round = 0; round < 3 * legs && !enough(); round++) {
     for (const side of round % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
       const leg = side === 0 ? ours : theirs;
-      const { result, foreign } = await watched(async () => leg());
+      const { result, foreign } = await watched(async () => leg(), roots);
       runs[side].push({ figure: result, foreign });
     }
   }

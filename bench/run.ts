@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { parseArgs } from "node:util";
 import type { Benchmark, Row } from "./row.js";
+import { forward } from "./rows/forward.js";
 import { hooks } from "./rows/hooks.js";
 import { lab } from "./rows/lab.js";
 import { memory } from "./rows/memory.js";
@@ -10,7 +11,7 @@ import { status } from "./rows/status.js";
 import { vm } from "./rows/vm.js";
 import { machineText, tableText } from "./table.js";
 
-const BENCHMARKS: Record<string, Benchmark> = { ring, hooks, lab, status, replace, memory, vm };
+const BENCHMARKS: Record<string, Benchmark> = { ring, hooks, lab, status, replace, memory, vm, forward };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -26,7 +26,7 @@
 #include "agent.h"
 
 enum { DISCOVER = 1, OFFER = 2, REQUEST = 3, ACK = 5, NAK = 6 };
-enum { O_MASK = 1, O_ROUTER = 3, O_DNS = 6, O_ADDRESS = 50, O_TYPE = 53, O_SERVER = 54, O_PARAMETERS = 55 };
+enum { O_MASK = 1, O_ROUTER = 3, O_DNS = 6, O_HOST = 12, O_ADDRESS = 50, O_TYPE = 53, O_SERVER = 54, O_PARAMETERS = 55 };
 
 struct message {
 	uint8_t op, htype, hlen, hops;
@@ -70,7 +70,7 @@ static void put(uint8_t **at, int option, const void *data, int length)
 }
 
 static int send_message(int fd, const struct sockaddr_ll *to, const uint8_t *mac, uint32_t xid, int type,
-			const struct lease *offer)
+			const struct lease *offer, const char *host)
 {
 	const uint8_t parameters[] = { O_MASK, O_ROUTER, O_DNS };
 	struct packet packet = {
@@ -89,6 +89,8 @@ static int send_message(int fd, const struct sockaddr_ll *to, const uint8_t *mac
 		put(&at, O_ADDRESS, &offer->address, 4);
 		put(&at, O_SERVER, &offer->server, 4);
 	}
+	if (host && strlen(host) < 64)
+		put(&at, O_HOST, host, strlen(host));
 	put(&at, O_PARAMETERS, parameters, sizeof(parameters));
 	*at = 255;
 	packet.ip.check = checksum(&packet.ip, sizeof(packet.ip));
@@ -200,13 +202,15 @@ int dhcp_main(int argc, char **argv)
 				  .sll_addr = { 255, 255, 255, 255, 255, 255 } };
 	struct ifreq interface = {};
 	struct lease offer, lease;
+	const char *host;
 	uint32_t xid;
 	int fd;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: xdpctl-agent dhcp INTERFACE SECONDS\n");
+		fprintf(stderr, "usage: xdpctl-agent dhcp INTERFACE SECONDS [HOST NAME]\n");
 		return 2;
 	}
+	host = argc > 2 ? argv[2] : NULL;
 	strncpy(interface.ifr_name, argv[0], IFNAMSIZ - 1);
 	fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, htons(ETH_P_IP));
 	if (fd < 0 || ioctl(fd, SIOCGIFHWADDR, &interface)) {
@@ -219,9 +223,9 @@ int dhcp_main(int argc, char **argv)
 	for (int wait_ms = 500, left_ms = atoi(argv[1]) * 1000; left_ms > 0; left_ms -= wait_ms) {
 		const uint8_t *mac = (const uint8_t *)interface.ifr_hwaddr.sa_data;
 
-		if (send_message(fd, &to, mac, xid, DISCOVER, NULL) || !await(fd, xid, wait_ms, OFFER, OFFER, &offer))
+		if (send_message(fd, &to, mac, xid, DISCOVER, NULL, host) || !await(fd, xid, wait_ms, OFFER, OFFER, &offer))
 			continue;
-		if (send_message(fd, &to, mac, xid, REQUEST, &offer) || !await(fd, xid, 2000, ACK, NAK, &lease) ||
+		if (send_message(fd, &to, mac, xid, REQUEST, &offer, host) || !await(fd, xid, 2000, ACK, NAK, &lease) ||
 		    lease.type != ACK)
 			continue;
 		if (configure(argv[0], &lease)) {

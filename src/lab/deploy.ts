@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { type ErrorCode, XdpctlError } from "../errors/index.js";
 import { errno, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, mount, needCapabilities } from "../linux/index.js";
+import { checkDhcp, startDhcpServers } from "./dhcp.js";
 import { shown } from "./shown.js";
 import { writeHosts, writeLauncher } from "./files.js";
 import { readGuestLab } from "./in-guest/state.js";
@@ -185,6 +186,7 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
   const before = new Map(state.spec.nodes.map((node) => [node.name, node]));
   const kinds = byKind(spec.nodes);
   for (const [kind, nodes] of kinds) kind.check?.(spec, nodes);
+  checkDhcp(spec);
   const wanted: MachinePlan[] = spec.nodes.map((node) => ({
     ...node,
     namespaces: kindOf(node).namespaces,
@@ -242,6 +244,7 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
     progress({ step: "pinned" });
     // What is started there is found by the namespaces.
     if (state.started !== undefined) writeState(state);
+    startDhcpServers(state, spec);
     for (const [kind, nodes] of kinds) for (const node of kind.start?.(state, spec, nodes) ?? []) kept.delete(node);
     state.spec = spec;
     if (!waits(spec)) settle(state);

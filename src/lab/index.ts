@@ -41,7 +41,9 @@ export { deployInGuest, guestSplats, superviseGuest, superviseGuestLab } from ".
 export { flapLink, type LinkEndState, setLink } from "./link.js";
 export { findLink, findPlace, type LinkPlaces, type Place } from "./place.js";
 export { type LabWatch, watchLab } from "./watch.js";
+export { switchNamespace } from "./paths.js";
 export { parseLab, readLab } from "./parse.js";
+export { errandPort, runErrand } from "./errand.js";
 export { isReachable, leaveMachine } from "./outside.js";
 export { LAB_SCHEMA, type LabFile, schemaText } from "./schema.js";
 export type { BridgeSpec, EndSpec, InterfaceSpec, LabSpec, LinkSpec, NodeSpec, RouteSpec } from "./spec.js";

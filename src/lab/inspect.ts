@@ -38,6 +38,8 @@ export interface InspectedGuest {
   /** `tcg: there is no /dev/kvm`. */
   readonly accelerator: string;
   readonly phase: "starting" | "booting" | "ready" | "failed" | "ended";
+  /** What there is to say of a guest of which nothing is heard. */
+  readonly hang?: string;
   /** The file with all that its console said. */
   readonly console: string;
   /** Why it failed or ended, and its last words. */

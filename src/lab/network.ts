@@ -162,7 +162,7 @@ export function configureNode(state: LabState, node: NodeSpec, before: NodeSpec 
       list.push(requests.setRetransmitTime(index, 4, NEIGHBOUR_RETRANSMIT_MS));
       if (v6 && one.mtu >= IPV6_MTU) list.push(requests.setRetransmitTime(index, 6, NEIGHBOUR_RETRANSMIT_MS));
     }
-    for (const prefix of one.addresses.filter(usable)) {
+    for (const prefix of given(one).filter(usable)) {
       list.push(requests.addAddress(index, prefix, `${node.name}: giving ${prefix} to ${one.name}`));
     }
   }
@@ -180,6 +180,11 @@ export function configureNode(state: LabState, node: NodeSpec, before: NodeSpec 
   }
   at.route.execute(list);
   configureKernel(node, before, at);
+}
+
+/** The addresses that an interface is given by us: one that asks by DHCP gets its IPv4 address so. */
+export function given({ addresses, dhcp }: InterfaceSpec): readonly string[] {
+  return dhcp === true ? addresses.filter((prefix) => prefix.includes(":")) : addresses;
 }
 
 function withdraw(node: NodeSpec, before: NodeSpec, indices: Map<string, number>, at: Machine): void {

@@ -5,7 +5,8 @@ import { chooseAddresses } from "./addressing.js";
 import { parseChecks } from "./checks/parse.js";
 import { LabDocument, type Path, type Schema } from "./document.js";
 import { shown } from "./shown.js";
-import { NetworkSet, parseIp, parsePrefix } from "./ip.js";
+import { NetworkSet, parseIp, type Prefix, parsePrefix } from "./ip.js";
+import { dhcpClients, dhcpServerSpecs, leasedNetworks } from "./leases.js";
 import { mptcpSpec } from "./multipath.js";
 import { containerSpec } from "./kinds/container/spec.js";
 import { vmSpec } from "./kinds/vm/spec.js";
@@ -97,9 +98,19 @@ function nodeSpec(document: LabDocument, topology: Topology, neighbours: Neighbo
       .filter((r) => r.to === "default" && r.metric === undefined)
       .map((r) => (r.via?.includes(":") === true ? 6 : 4)),
   );
+  const leased = leasedNetworks(node);
   for (const via of gateways(document, topology, neighbours, node, networks)) {
-    if (!families.has(via.includes(":") ? 6 : 4)) routes.push({ to: "default", via });
+    // By DHCP comes the way to the rest, too.
+    const byDhcp = leased.overlaps(parsePrefix(`${via}/${via.includes(":") ? 128 : 32}`) as Prefix);
+    if (!byDhcp && !families.has(via.includes(":") ? 6 : 4)) routes.push({ to: "default", via });
   }
+  for (const [i, { via }] of routes.entries()) {
+    const at = via === undefined || via.includes(":") ? undefined : parsePrefix(`${via}/32`);
+    if (at !== undefined && leased.overlaps(at)) {
+      document.problem([...node.path, "routes", i], `${via} is reached by an interface whose address comes by DHCP`);
+    }
+  }
+  const dhcpServers = dhcpServerSpecs(document, topology, node);
   const mptcp = mptcpSpec(document, node);
   const container = node.settings.kind === "container" ? containerSpec(document, node) : undefined;
   const vm = node.settings.kind === "vm" ? vmSpec(node) : undefined;
@@ -113,8 +124,10 @@ function nodeSpec(document: LabDocument, topology: Topology, neighbours: Neighbo
       addresses,
       mtu,
       ...(mac === undefined ? {} : { mac }),
+      ...(dhcpClients(node).includes(name) ? { dhcp: true as const } : {}),
     })),
     routes,
+    ...(dhcpServers.length === 0 ? {} : { dhcpServers }),
     ...(mptcp === undefined ? {} : { mptcp }),
     sysctls: texts(node.settings.sysctls),
     env: texts(node.settings.env),

@@ -18,6 +18,8 @@ export const statePath = (lab: string): string => join(labDir(lab), "state.json"
 export const hostsPath = (lab: string): string => join(labDir(lab), "hosts");
 /** A machine's directory, with the files `net`, `mnt` and `uts`. */
 export const nodeDir = (lab: string, node: string): string => join(labDir(lab), "nodes", node);
+/** The network namespace that has a lab's bridges: a file, which is there while a lab with bridges is up. */
+export const switchNamespace = (lab: string): string => join(nodeDir(lab, SWITCH), "net");
 /** Outside of the lab's directory, because machines don't see that one. */
 export const binDir = (lab: string): string => join(RUN_DIR, "bin", lab);
 export const netnsName = (lab: string, node: string): string => `${lab}-${node}`;

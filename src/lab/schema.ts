@@ -34,6 +34,11 @@ const SUBNET = {
   pattern: "^([0-9A-Fa-f:.]+/[0-9]{1,3}|none)$",
   patternErrorMessage: "a subnet is written as 192.168.5.0/24 or fd00:5::/64; `none` gives no automatic addresses",
 } as const;
+const DHCP_RANGE = {
+  type: "string",
+  pattern: "^[0-9.]+ *- *[0-9.]+$",
+  patternErrorMessage: "a range of addresses is written as 192.168.5.100-192.168.5.200",
+} as const;
 const ADDRESSES = { anyOf: [PREFIX, { type: "array", items: PREFIX }] } as const;
 const MTU = { type: "integer", minimum: 68, maximum: 65535, description: "Bytes of the largest packet." } as const;
 
@@ -69,6 +74,16 @@ const NODE_PROPERTIES = {
     propertyNames: INTERFACE_NAME,
     additionalProperties: ADDRESSES,
     description: "Addresses by interface. What is not given is chosen, for IPv4 and IPv6 each.",
+  },
+  dhcp: {
+    anyOf: [INTERFACE_NAME, { type: "array", items: INTERFACE_NAME }],
+    description: "Interfaces whose IPv4 address and default route come by DHCP; their address is reserved for them.",
+  },
+  "dhcp-server": {
+    type: "object",
+    propertyNames: INTERFACE_NAME,
+    additionalProperties: DHCP_RANGE,
+    description: "Interfaces on which the machine serves DHCP, each with the addresses that strangers get.",
   },
   gateway: {
     type: "string",

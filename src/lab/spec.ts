@@ -10,6 +10,19 @@ export interface InterfaceSpec {
   readonly addresses: readonly string[];
   readonly mtu: number;
   readonly mac?: string;
+  /** Its IPv4 address comes by DHCP, and is the one that is reserved for it. */
+  readonly dhcp?: true;
+}
+
+/** DHCP for one of a machine's networks. */
+export interface DhcpServerSpec {
+  readonly interface: string;
+  /** What others than the lab's own machines get. */
+  readonly first: string;
+  readonly last: string;
+  readonly netmask: string;
+  /** The addresses of the lab's machines, by the names with which they ask. */
+  readonly reserved: readonly { readonly host: string; readonly address: string }[];
 }
 
 export interface RouteSpec {
@@ -59,6 +72,8 @@ export interface VmSpec {
   /** MiB */
   readonly memory: number;
   readonly cpus: number;
+  /** Whether its root may run `lab` commands on the host. */
+  readonly lab: boolean;
   /** Modules that are loaded before anything else: names, or files (`./echo.ko`), relative to the lab file's directory. */
   readonly modules: readonly string[];
 }
@@ -70,6 +85,7 @@ export interface NodeSpec {
   readonly masquerade: readonly string[];
   readonly interfaces: readonly InterfaceSpec[];
   readonly routes: readonly RouteSpec[];
+  readonly dhcpServers?: readonly DhcpServerSpec[];
   readonly mptcp?: MptcpSpec;
   readonly sysctls: Readonly<Record<string, string>>;
   readonly env: Readonly<Record<string, string>>;

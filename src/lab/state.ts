@@ -80,6 +80,8 @@ export interface LabState {
   links: LinkMark[];
   /** By end, `machine:interface` or `bridge:port`: what was asked of it, and whether that is switched off. */
   impaired?: Record<string, { settings: Impairment; off?: boolean }>;
+  /** By machine: the DHCP servers that run here. */
+  dhcp?: Record<string, { readonly key: string; readonly process: ProcessMark }>;
   containers?: EngineMark;
   /** Kinds of machines that may have started something: what `stop` has to look for. */
   started?: NodeSpec["kind"][];

@@ -287,6 +287,10 @@ function checkInterfaces(document: LabDocument, node: NodeDraft): void {
     if (draft === undefined) unknown(path, name, false);
     else draft.explicit.push(...listOf(given).map((text) => ({ text, path })));
   }
+  for (const name of listOf(node.settings.dhcp))
+    if (!node.byName.has(name)) unknown([...node.path, "dhcp"], name, true);
+  for (const name of Object.keys(node.settings["dhcp-server"] ?? {}))
+    if (!node.byName.has(name)) unknown([...node.path, "dhcp-server", name], name, false);
   for (const name of masqueraded(node)) if (!node.byName.has(name)) unknown([...node.path, "masquerade"], name, true);
 }
 

@@ -2,6 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { XdpctlError } from "../errors/index.js";
 import { type DeployOptions, type Made, makeLab, settle, waits } from "./deploy.js";
+import { lease } from "./dhcp.js";
 import { byKind, kindOf } from "./kinds/index.js";
 import { locatedVm } from "./kinds/vm/start.js";
 import type { Lab } from "./lab.js";
@@ -59,6 +60,7 @@ export async function bringUp(spec: LabSpec, options: BringUpOptions = {}): Prom
 
 /** Its machines are ready: it is anybody's. */
 function done(lab: Lab): Lab {
+  lease(lab);
   if (waits(lab.spec)) rewrite(lab);
   return lab;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import type { XdpctlError } from "../errors/index.js";
 import { type Accelerator, accelerator } from "./accel.js";
 import { cacheDir } from "./cache.js";
 import { initramfs, moduleFiles } from "./initramfs.js";
@@ -14,9 +15,11 @@ import {
   gdbServer,
   kernelImage,
   monitors,
+  port,
   secondConsole,
   serialConsole,
   sharedFolder,
+  statusServer,
   watchdog,
 } from "./qemu.js";
 import type { Kernel } from "./record.js";
@@ -62,6 +65,8 @@ export interface GuestOptions {
   /** Mounts of the host that neither it sees nor it keeps alive. */
   readonly unmounted?: readonly string[];
   readonly sockets?: GuestSockets;
+  /** Further virtio-serial ports: unix sockets by name. */
+  readonly ports?: Readonly<Record<string, string>>;
   /** A unix socket for gdb, in the guest's directory. */
   readonly gdb?: string;
   readonly watchdog?: boolean;
@@ -69,6 +74,8 @@ export interface GuestOptions {
   readonly qemu?: string;
   /** Milliseconds without a sign of life until a boot is given up; 30,000 by default. */
   readonly silenceMs?: number;
+  /** Told when the guest hangs, and with undefined when it is back: else a guest that hangs is ended. */
+  readonly onHang?: (error: XdpctlError | undefined) => void;
   /** Records of the guest's kernel log. */
   readonly onKmsg?: (record: string) => void;
 }
@@ -140,11 +147,21 @@ export function plan(options: GuestOptions, dir: string): Plan {
     ...shares.map(({ tag, socket }) => sharedFolder(tag, socket)),
     ...networks.devices,
     ...(options.disks ?? []).map(disk),
+    ...Object.entries(options.ports ?? {}).map(([name, socket]) => port(name, socket)),
+    ...(mayBeHeld(options) ? [statusServer(join(dir, WATCH_SOCKET))] : []),
     ...(options.gdb === undefined ? [] : [gdbServer(resolve(dir, options.gdb))]),
     ...(options.watchdog === true ? [watchdog()] : []),
   ];
   return { devices, shares, accelerator: accel, networks };
 }
+
+/** Whether there is a way to make it stand still. */
+export function mayBeHeld({ gdb, sockets }: GuestOptions): boolean {
+  return gdb !== undefined || sockets !== undefined;
+}
+
+/** Where QEMU is asked whether somebody holds the machine; not for others, because QMP has one client at a time. */
+export const WATCH_SOCKET = "watch.sock";
 
 /** Stands for the directory of a guest that is not started. */
 const NOWHERE = "RUN";

@@ -8,11 +8,12 @@ import type { Accelerator } from "./accel.js";
 import type { GuestHello } from "./agent.js";
 import { ConsoleLog } from "./console.js";
 import type { GuestCommand, GuestCommandOptions, GuestExit } from "./guest-command.js";
-import { type GuestOptions, guestModules, plan, BOOT_WORDS } from "./guest-plan.js";
+import { type GuestOptions, guestModules, mayBeHeld, plan, BOOT_WORDS, WATCH_SOCKET } from "./guest-plan.js";
 import { VirtualMachine } from "./machine.js";
 import type { Networks } from "./network.js";
 import { findQemu } from "./qemu.js";
 import { AGENT_IN_GUEST, clearedFile, rootSteps } from "./root-steps.js";
+import { isHeld } from "./qmp.js";
 import { RunDir } from "./run-dir.js";
 import { Share } from "./share.js";
 
@@ -24,6 +25,8 @@ const DHCP_SECONDS = 10;
 /** A guest with so many files for its root never has to forget one. */
 const ENOUGH_FILES = 500_000;
 const SILENCE_MS = 30_000;
+/** The same at boot for a guest under a KVM that may not work: under one that does, it has booted by then. */
+const UNPROVEN_SILENCE_MS = 5000;
 const QEMU_ENDS_MS = 500;
 /** For what is still to be written to disks and to the host's files. */
 const WRITING_MS = 60_000;
@@ -67,6 +70,7 @@ export class Guest implements AsyncDisposable {
         console: this.console,
         log: this.#log,
         fds: networks.fds,
+        ...(mayBeHeld(options) ? { held: () => isHeld(join(dir, WATCH_SOCKET)) } : {}),
         readLog: () => readFileSync(join(dir, "qemu.log"), "utf8"),
       });
     } catch (error) {
@@ -88,16 +92,19 @@ export class Guest implements AsyncDisposable {
           this.machine.kill();
         });
       }
-      // A debugger may stop it for as long as it likes.
-      if (options.gdb !== undefined) return;
       const silence = options.silenceMs ?? SILENCE_MS;
+      const hangs = (): void => {
+        const text = `the guest hangs: nothing was heard of it for ${(silence / 1000).toFixed(0)} s`;
+        const error = this.machine.failure("XDPCTL_E_VM_HANG", text);
+        options.onHang?.(error);
+        if (options.onHang !== undefined) return;
+        reject(error);
+        this.machine.kill();
+      };
+      const heard = (): void => options.onHang?.(undefined);
       void this.machine.agent.hello.then(
         () => {
-          this.#unwatch = this.machine.watch(silence, () => {
-            const text = `the guest hangs: nothing was heard of it for ${(silence / 1000).toFixed(0)} s`;
-            reject(this.machine.failure("XDPCTL_E_VM_HANG", text));
-            this.machine.kill();
-          });
+          this.#unwatch = this.machine.watch(silence, { silent: hangs, heard });
         },
         () => undefined,
       );
@@ -130,7 +137,8 @@ export class Guest implements AsyncDisposable {
   async #prepare(): Promise<GuestHello> {
     const { options, machine } = this;
     const { agent } = machine;
-    const hello = await machine.booted(options.silenceMs ?? SILENCE_MS);
+    const unproven = this.accelerator.unproven === true;
+    const hello = await machine.booted(options.silenceMs ?? (unproven ? UNPROVEN_SILENCE_MS : SILENCE_MS));
     this.#booted = true;
     if (options.onKmsg !== undefined) await agent.operation("kmsg");
     await agent.operations(guestModules(options).map((path) => ["module", path, ""]));

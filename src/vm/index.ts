@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-export { accelerator } from "./accel.js";
+export { type AcceleratorChoice, type Accelerator, accelerator } from "./accel.js";
+export { AGENT_IN_GUEST } from "./root-steps.js";
 export { boot } from "./boot.js";
 export { cacheDir } from "./cache.js";
 export { Agent, type GuestHello } from "./agent.js";
@@ -20,5 +21,6 @@ export {
 } from "./kernels.js";
 export type { Kernel } from "./record.js";
 export { Relay } from "./relay.js";
+export { removeDeadGuests } from "./run-dir.js";
 export { findSplats, type Splat } from "./splat.js";
 export { type Streams, terminalOf, tie } from "./streams.js";

@@ -25,6 +25,8 @@ export interface MachineOptions {
   readonly log: number;
   /** Further descriptors that QEMU inherits, from FIRST_FREE_FD on. */
   readonly fds?: readonly number[];
+  /** Whether somebody holds the machine: then it is silent because it shall be. */
+  readonly held?: () => Promise<boolean>;
   /** Reads what was logged, for errors. */
   readonly readLog: () => string;
 }
@@ -81,10 +83,11 @@ export class VirtualMachine implements AsyncDisposable {
   async booted(silenceMs: number): Promise<GuestHello> {
     let stop = (): void => {};
     const hangs = new Promise<never>((_, reject) => {
-      stop = this.watch(silenceMs, () => {
+      const silent = (): void => {
         const text = `the guest hangs at boot: nothing was heard of it for ${(silenceMs / 1000).toFixed(0)} s`;
         reject(this.failure("XDPCTL_E_VM_HANG", text));
-      });
+      };
+      stop = this.watch(silenceMs, { silent });
     });
     try {
       return await Promise.race([
@@ -108,22 +111,34 @@ export class VirtualMachine implements AsyncDisposable {
 
   /**
    * Calls `silent` when nothing was heard of the guest for `silenceMs`: nothing on its console, no answer of its agent, which
-   * is asked again and again. Time in which this process itself stood still does not count. Returns what ends the watch.
+   * is asked again and again; and `heard` when something is, after all. Time in which this process itself stood still does not
+   * count, nor does that in which somebody holds the machine. Returns what ends the watch.
    */
-  watch(silenceMs: number, silent: () => void): () => void {
-    const { console } = this.#options;
-    let heard = "";
+  watch(silenceMs: number, { silent, heard = () => {} }: { silent: () => void; heard?: () => void }): () => void {
+    const { console, held } = this.#options;
+    let last = "";
     let quiet = 0;
-    const timer = setInterval(() => {
+    let told = false;
+    const look = (): void => {
       const now = `${console.size} ${this.agent.heard}`;
-      quiet = now === heard ? quiet + POLL_MS : 0;
-      heard = now;
+      if (now !== last) {
+        last = now;
+        quiet = 0;
+        if (told) heard();
+        told = false;
+      } else quiet += POLL_MS;
       if (quiet % PING_MS === 0) this.agent.ping();
-      if (quiet > silenceMs) {
-        clearInterval(timer);
-        silent();
-      }
-    }, POLL_MS);
+      if (quiet <= silenceMs || told) return;
+      told = true;
+      void (held?.() ?? Promise.resolve(false)).then((isHeld) => {
+        if (!isHeld) silent();
+        else {
+          told = false;
+          quiet = 0;
+        }
+      });
+    };
+    const timer = setInterval(look, POLL_MS);
     timer.unref();
     return () => clearInterval(timer);
   }

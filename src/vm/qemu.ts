@@ -54,8 +54,12 @@ export function board({ accelerator, cpus, memory }: BoardOptions): Device {
   };
 }
 
-/** What costs time under emulation, and protects or tests nothing there. */
-const TCG = ["mitigations=off", "tsc=reliable", "cryptomgr.notests", "no_timer_check"];
+/**
+ * What costs time under emulation, and protects or tests nothing there. TCG keeps translated code by its virtual address:
+ * with programs at random addresses, each start of one translates the dynamic linker and the libraries anew, which
+ * takes twice as long as all the rest.
+ */
+const TCG = ["mitigations=off", "tsc=reliable", "cryptomgr.notests", "no_timer_check", "norandmaps", "no5lvl"];
 
 /** The kernel, and its first file system. A panic ends the machine. */
 export function kernelImage(image: string, initrd: string): Device {
@@ -87,6 +91,18 @@ export function agentPort(fd: number): Device {
     qemu: [
       ...["-chardev", `socket,id=agent,fd=${fd}`],
       ...["-device", "virtio-serial-pci", "-device", `virtserialport,chardev=agent,name=${PORT_NAME}`],
+    ],
+  };
+}
+
+/** A port of its own, by name, whose other end is a unix socket. */
+export function port(name: string, socket: string): Device {
+  const id = name.replaceAll(".", "-");
+  return {
+    qemu: [
+      ...["-chardev", `socket,id=${id},path=${escaped(socket)},server=on,wait=off`],
+      ...["-device", `virtio-serial-pci,id=${id}-bus`],
+      ...["-device", `virtserialport,bus=${id}-bus.0,chardev=${id},name=${name}`],
     ],
   };
 }
@@ -126,6 +142,11 @@ export function disk(file: string, index: number): Device {
 /** A gdb server at a unix socket. */
 export function gdbServer(socket: string): Device {
   return { qemu: ["-gdb", `unix:${escaped(socket)},server=on,wait=off`] };
+}
+
+/** QMP of our own at a unix socket. */
+export function statusServer(socket: string): Device {
+  return { qemu: ["-qmp", `unix:${escaped(socket)},server=on,wait=off`] };
 }
 
 /** A guest that no longer feeds it is ended. */

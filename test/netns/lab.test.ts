@@ -71,6 +71,35 @@ afterEach(async () => {
   expect((await remaining(before, undefined, 0)).filter(mine)).toEqual([]);
 });
 
+describe("DHCP", () => {
+  const TEXT = (range: string): string =>
+    `name: t\nnodes:\n  client: { dhcp: eth0 }\n  stranger: {}\n  router:\n    forward: true\n    addresses: { eth1: 192.168.5.1/24 }\n    dhcp-server: { eth1: ${range} }\nbridges: { lan: {} }\nlinks: ["client:eth0 -- lan", "stranger:eth0 -- lan", "router:eth1 -- lan"]\n`;
+  const log = (): string => readFileSync(`/run/xdpctl/labs/${NAME}/nodes/router/dnsmasq.log`, "utf8");
+  const servers = (lab: Lab): number[] =>
+    lab
+      .inspect()
+      .nodes.flatMap(({ processes }) => processes.filter((one) => one.command === "dnsmasq").map((p) => p.pid));
+
+  it("gives a machine the address that is its own, and the way out, and strangers one of the range", () => {
+    const lab = up(TEXT("192.168.5.100-192.168.5.200"));
+    expect(log()).toMatch(/DHCPACK\(eth1\) 192\.168\.5\.2 \S+ client/);
+    expect(addresses(lab, "client")).toContain("192.168.5.2/24");
+    expect(run(lab, "client", "ip", "route", "show", "default").stdout).toContain("via 192.168.5.1 dev eth0");
+    expect(ping(lab, "client", "router").status).toBe(0);
+    const asked = run(lab, "stranger", `${process.cwd()}/build/agent/agent`, "dhcp", "eth0", "5");
+    expect(asked.stdout).toMatch(/^192\.168\.5\.(1\d\d|200)\/24\nrouter 192\.168\.5\.1\n/);
+
+    const [server] = servers(lab);
+    const answers = log().length;
+    up(TEXT("192.168.5.100-192.168.5.200"));
+    expect({ servers: servers(lab), log: log().length }).toEqual({ servers: [server], log: answers });
+    const other = up(TEXT("192.168.5.150-192.168.5.200"));
+    expect(servers(other)).toHaveLength(1);
+    expect(servers(other)).not.toEqual([server]);
+    expect(addresses(other, "client")).toContain("192.168.5.2/24");
+  });
+});
+
 describe("labs/xdp.lab.yml", () => {
   it("has machines that reach each other by name, through routers that masquerade", async () => {
     const lab = up("xdp");

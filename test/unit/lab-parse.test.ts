@@ -140,6 +140,15 @@ describe("a lab file with a mistake", () => {
     ["a far gateway", PAIR.replace("  b:\n", "  b:\n  c: { gateway: a }\n"), "5:17", "shares no network with `a`"],
     ["a far next hop", withA("routes: [default via 192.0.2.9]"), "3:17", "no network on which 192.0.2.9 could be"],
     ["masquerading behind nothing", withA("masquerade: eht0"), "3:20", "did you mean eth0?"],
+    ["DHCP without a server", withA("dhcp: eth0"), "3:14", "no machine on the network of `eth0` has it"],
+    ["DHCP on no interface", withA("dhcp: eht0"), "3:14", "did you mean eth0?"],
+    ["a DHCP range elsewhere", withA("dhcp-server: { eth0: 10.9.9.1-10.9.9.9 }"), "3:29", "no range of addresses"],
+    [
+      "a DHCP range backwards",
+      withA("addresses: { eth0: 10.9.9.1/24 }, dhcp-server: { eth0: 10.9.9.9-10.9.9.2 }"),
+      "3:63",
+      "no range of",
+    ],
     ["a kind that is not there", withA("kind: vn"), "3:14", "no kind `vn`"],
     ["kinds in a circle", `${withA("kind: x")}kinds: { x: { kind: y }, y: { kind: x } }\n`, "7:10", "made of itself"],
     [

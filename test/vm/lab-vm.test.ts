@@ -73,6 +73,19 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab with a guest",
     expect(guests()).toEqual([]);
   });
 
+  it("may ask for lab commands: with its input and output, status, and for its own lab only", () => {
+    const script = [
+      "seq 20000 | xdpctl lab exec client -- cksum; xdpctl lab exec client -- sh -c 'echo no >&2; exit 7'; echo $?",
+      `xdpctl lab destroy ${NAME}; echo $?`,
+    ].join("; ");
+    const { stdout, stderr } = exec("xdp", "sh", "-c", script);
+    const sum = spawnSync("sh", ["-c", "seq 20000 | cksum"], { encoding: "utf8" }).stdout;
+    expect(stdout).toBe(`${sum}7\n2\n`);
+    expect(stderr).toMatch(/^no\nerror: `lab destroy` is not for guests/);
+    const repl = lab(execArgs("xdp", "xdpctl", "repl"), { input: "lab exec client -- echo from the host\n" });
+    expect(repl).toMatchObject({ status: 0, stdout: "from the host\n" });
+  });
+
   it("is a machine of the lab: names, addresses, routes, masquerading, another kernel", () => {
     expect(ping("-W", "5")).toBe(0);
     // Nobody out there knows the way to the LAN: this comes back only when both routers masquerade.

@@ -11,6 +11,8 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -221,6 +223,31 @@ describe("vm run", () => {
     const panic = run(["-k", KERNEL, "--kopt", "rdinit=/nothing", "--", "true"]);
     expect(panic.status).toBe(120);
     expect(panic.stderr).toMatch(/Unable to mount root fs|No working init/);
+  });
+
+  it("goes on under TCG where no guest comes up under KVM", () => {
+    const { status, stdout, stderr } = run(["--accel", "kvm,tcg", "-v", "--", "uname", "-s"]);
+    expect({ status, stdout: stdout.toString() }).toEqual({ status: 0, stdout: "Linux\n" });
+    expect(stderr).toMatch(/under KVM: asked for, if it works/);
+    // Whether this machine's KVM works is not known here; that it says which one was taken is.
+    if (/started again/.test(stderr))
+      expect(stderr).toMatch(/under TCG: KVM is there, but a guest did not start under it/);
+  });
+
+  it("tells a guest that hangs from one that a debugger holds", async () => {
+    const words = ["-k", KERNEL, "--gdb", "--boot-timeout", "4s", "--", "sh", "-c", "echo ready; sleep 600"];
+    const { child, ended, out } = start(words);
+    await until(() => out().includes("ready"), "the command");
+    const [, socket = ""] = /target remote (\S+)'/.exec(out()) ?? [];
+    const debuggerOf = connect(socket);
+    await once(debuggerOf, "connect");
+    await new Promise((resolve) => setTimeout(resolve, 8000));
+    expect(child.exitCode).toBe(null);
+    const [qemu = ""] = guestsOf(child.pid ?? 0).filter((line) => line.includes("qemu-system"));
+    process.kill(Number.parseInt(qemu, 10), "SIGSTOP");
+    expect(await ended).toBe(121);
+    expect(out()).toContain("the guest hangs: nothing was heard of it for 4 s");
+    debuggerOf.destroy();
   });
 
   it("forwards signals, and leaves nothing when it is killed", async () => {

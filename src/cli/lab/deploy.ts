@@ -135,8 +135,11 @@ export function registerGc(lab: Command, terminal: Terminal): void {
     const room = await openRoom();
     const removed = room.gc();
     for (const { lab: name, reason } of removed) terminal.line(`lab ${name}: removed (${reason})`);
-    if (removed.length === 0) terminal.line("nothing to remove");
-    terminal.json({ removed });
+    const { removeDeadGuests } = await import("../../vm/index.js");
+    const guests = removeDeadGuests();
+    if (guests > 0) terminal.line(`${guests} of \`vm run\`: removed (their processes are gone)`);
+    if (removed.length + guests === 0) terminal.line("nothing to remove");
+    terminal.json({ removed, guests });
   });
 }
 

@@ -30,6 +30,7 @@ export function registerInspect(lab: Command, terminal: Terminal): void {
       for (const { name, vm } of [{ name: "guest", vm: found.guest }, ...found.nodes]) {
         if (vm === undefined) continue;
         terminal.line(`${name}  Linux ${vm.kernel}  ${vm.accelerator}`);
+        if (vm.hang !== undefined) terminal.line(`${name}  ${vm.hang}`);
         if (vm.error !== undefined) terminal.line(`${name}  ${vm.phase}: ${vm.error}`);
         for (const line of vm.lines ?? []) terminal.line(`  ${line}`);
         for (const splat of vm.splats ?? []) terminal.line(`${name}  kernel splat: ${splat}`);

@@ -13,12 +13,27 @@ export async function openRoom(): Promise<LabRoom> {
   const room = await import("../../lab/index.js");
   const lab = process.env.XDPCTL_LAB;
   if (process.env.XDPCTL_NODE === undefined || lab === undefined || room.isReachable(lab)) return room;
+  const port = room.errandPort();
+  if (port !== undefined) process.exit(await goOut(room, port));
   if (!room.leaveMachine(lab)) {
     throw new XdpctlError("XDPCTL_E_NO_LAB", `the lab ${lab} can't be reached from inside its machine`, {
       remedy: "run the command outside of the machine",
     });
   }
   return room;
+}
+
+/** In a guest: the host runs the very command that was given here. */
+async function goOut(room: LabRoom, port: string): Promise<number> {
+  const words = process.argv.slice(process.argv.indexOf("lab") + 1);
+  const stop = new AbortController();
+  process.on("SIGINT", () => stop.abort());
+  return await room.runErrand(port, words, {
+    input: process.stdin.isTTY ? undefined : process.stdin,
+    output: process.stdout,
+    errors: process.stderr,
+    signal: stop.signal,
+  });
 }
 
 /** The lab that is meant: `--lab`, else that of the machine one is in, else the only one. */

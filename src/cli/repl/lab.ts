@@ -2,9 +2,23 @@
 import { spawn } from "node:child_process";
 import { XdpctlError } from "../../errors/index.js";
 
-/** Runs `lab …` where the lab is: in the process that owns it and started this REPL, or in one of its own. */
-export function runLab(args: readonly string[], interactive: boolean): Promise<number> {
-  return process.send !== undefined && process.connected ? askOwner(args) : runChild(args, interactive);
+/**
+ * Runs `lab …` where the lab is: in the process that owns it and started this REPL, on the host of the guest that this is, or
+ * in a process of its own.
+ */
+export async function runLab(args: readonly string[], interactive: boolean): Promise<number> {
+  if (process.send !== undefined && process.connected) return await askOwner(args);
+  const { errandPort, runErrand } = await import("../../lab/index.js");
+  const port = errandPort();
+  if (port === undefined) return await runChild(args, interactive);
+  const stop = new AbortController();
+  const interrupt = (): void => stop.abort();
+  process.on("SIGINT", interrupt);
+  try {
+    return await runErrand(port, args, { output: process.stdout, errors: process.stderr, signal: stop.signal });
+  } finally {
+    process.off("SIGINT", interrupt);
+  }
 }
 
 function askOwner(args: readonly string[]): Promise<number> {

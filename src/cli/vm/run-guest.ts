@@ -13,7 +13,7 @@ export async function once(
   context: Context,
   options: GuestOptions,
   command: GuestCommandOptions,
-  { timeout, verbose, console: shown, gdb }: RunOptions,
+  { timeout, verbose, quiet, console: shown, gdb }: RunOptions,
 ): Promise<number> {
   const { boot, Guest } = await import("../../vm/index.js");
   const { signal, terminal } = context;
@@ -23,11 +23,13 @@ export async function once(
   };
   let guest: Guest | undefined;
   let follow: (() => void) | undefined;
-  const start = async (): Promise<Guest> => {
+  const start = async (accelerator = options.accelerator): Promise<Guest> => {
     follow?.();
-    guest = Guest.start(options);
+    guest = Guest.start({ ...options, ...(accelerator === undefined ? {} : { accelerator }) });
     const { name, reason } = guest.accelerator;
-    say(`Linux ${options.kernel.version} (${options.kernel.source}) under ${name.toUpperCase()}: ${reason}`);
+    // A terminal shows whose output is whose; elsewhere standard error is the command's.
+    const tell = quiet !== true && process.stderr.isTTY ? (text: string) => terminal.note(text) : say;
+    tell(`Linux ${options.kernel.version} (${options.kernel.source}) under ${name.toUpperCase()}: ${reason}`);
     say(`root: / over virtiofs (${guest.shared}), ${guest.protection}`);
     if (gdb === true) terminal.note(`gdb -ex 'target remote ${guest.gdbSocket}' ${options.kernel.image}`);
     if (shown === true) follow = followConsole(guest.console, (text) => process.stderr.write(text));
@@ -42,7 +44,7 @@ export async function once(
         });
   const within = <T>(work: Promise<T>): Promise<T> => (timedOut === undefined ? work : Promise.race([work, timedOut]));
   try {
-    const onRetry = (error: Error): void => say(`${error.message}: again`);
+    const onRetry = (error: Error): void => say(`${error.message}: started again`);
     const booted = await within(boot({ attempts: MOST_BOOTS, start, stopped: aborted(signal), onRetry }));
     // A signal before the command began ends all of it.
     if (booted === undefined) return 128 + constants.signals[signal.reason as NodeJS.Signals];

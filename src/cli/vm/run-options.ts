@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import type { AcceleratorChoice } from "../../vm/index.js";
 import { usage } from "../command.js";
 import { parseBytes } from "../quantities.js";
 
@@ -19,12 +20,13 @@ export interface RunOptions {
   gdb?: boolean;
   watchdog?: boolean;
   console?: boolean;
-  accel?: "auto" | "kvm" | "tcg";
+  accel?: AcceleratorChoice;
   qemu?: string;
   timeout?: number;
   bootTimeout?: number;
   dryRun?: boolean;
   verbose?: boolean;
+  quiet?: boolean;
   json?: boolean;
 }
 
@@ -43,8 +45,10 @@ export function size(text: string): number {
   return mib;
 }
 
-export function accel(text: string): "auto" | "kvm" | "tcg" {
-  if (text !== "auto" && text !== "kvm" && text !== "tcg")
-    throw usage(`--accel is auto, kvm or tcg, not ${JSON.stringify(text)}`);
-  return text;
+const CHOICES: readonly AcceleratorChoice[] = ["auto", "kvm", "tcg", "kvm,tcg"];
+
+export function accel(text: string): AcceleratorChoice {
+  const choice = CHOICES.find((one) => one === text);
+  if (choice === undefined) throw usage(`--accel is auto, kvm, tcg or kvm,tcg, not ${JSON.stringify(text)}`);
+  return choice;
 }

@@ -30,12 +30,13 @@ export function registerRun(vm: Command, context: Context): void {
     .option("--gdb", "a gdb server; prints the line that connects gdb to it")
     .option("--watchdog", "end a guest whose kernel no longer feeds its watchdog")
     .option("--console", "show the guest's console on standard error")
-    .option("--accel <name>", "auto, kvm or tcg", accel)
+    .option("--accel <name>", "auto, kvm, tcg, or kvm,tcg: TCG where no guest starts under KVM", accel)
     .option("--qemu <program>", "another QEMU")
     .option("--timeout <time>", "end it after this time, with exit status 124", parseDuration)
     .option("--boot-timeout <time>", "give up a boot that shows no sign of life for so long: 30s", parseDuration)
     .option("--dry-run", "print QEMU's command line, and start nothing")
     .option("-v, --verbose", "say which way is taken, and how long it took")
+    .option("-q, --quiet", "don't say on a terminal which way is taken")
     .option("--json", "with --dry-run and --kernels: print JSON")
     .passThroughOptions()
     .addHelpText(
@@ -93,13 +94,14 @@ function isPath(module: string): boolean {
   return module.includes("/") || /\.ko(\.\w+)?$/.test(module);
 }
 
-function network(text: string): GuestNetwork {
+async function network(text: string): Promise<GuestNetwork> {
   if (text === "user") return { kind: "user" };
   const [kind, name = ""] = text.split(/:(.*)/s);
   if (kind === "bridge" && name !== "") return { kind, bridge: name };
   if (kind === "lab" && name !== "") {
-    const [lab, bridge] = name.includes("/") ? name.split(/\/(.*)/s) : [process.env.XDPCTL_LAB ?? "xdp", name];
-    const namespace = `/run/xdpctl/labs/${lab}/nodes/switch/net`;
+    const [lab = "", bridge] = name.includes("/") ? name.split(/\/(.*)/s) : [process.env.XDPCTL_LAB ?? "xdp", name];
+    const { switchNamespace } = await import("../../lab/index.js");
+    const namespace = switchNamespace(lab);
     if (!existsSync(namespace)) {
       throw new XdpctlError("XDPCTL_E_NO_LAB", `--net ${text}: there is no lab ${lab} with bridges`);
     }
@@ -121,7 +123,7 @@ async function guestOptions(context: Context, spec: string, options: RunOptions)
     writable: (options.rw ?? []).map((path) => folder(path, "--rw")),
     clearDirs: (options.clearDir ?? []).map((path) => folder(path, "--clear-dir")),
     clearFiles: (options.clearFile ?? []).map((path) => file(path, "--clear-file")),
-    networks: (options.net ?? []).map(network),
+    networks: await Promise.all((options.net ?? []).map(network)),
     disks: (options.disk ?? []).map((path) => file(path, "--disk")),
     kernelWords: options.kopt ?? [],
     modules: modules.filter((module) => !isPath(module)),

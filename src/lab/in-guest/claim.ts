@@ -12,6 +12,7 @@ import { removeGuestLab } from "./remove.js";
 import {
   type GuestLabState,
   type GuestMachine,
+  guestLabEnd,
   guestLabFiles,
   guestLabPhase,
   guestLabsDir,
@@ -64,7 +65,7 @@ function refuseTaken(name: string, state: GuestLabState | undefined | null): voi
 function whyAnew(state: GuestLabState | null, machine: GuestMachine): string | undefined {
   const phase = guestLabPhase(state);
   if (state === null || phase === "unfinished" || phase === "busy") return "it was left unfinished";
-  if (phase === "down") return "its guest was gone";
+  if (phase === "down") return guestLabEnd(state) === undefined ? "it hung" : "its guest was gone";
   const { kernel, memory, cpus } = state.machine;
   if (kernel.image !== machine.kernel.image) return `it was on Linux ${kernel.version}`;
   return memory !== machine.memory || cpus !== machine.cpus ? `it had ${cpus} CPUs and ${memory} MiB` : undefined;

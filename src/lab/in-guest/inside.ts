@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { type ErrorObject, XdpctlError } from "../../errors/index.js";
-import { type DeployProgress, makeLab } from "../deploy.js";
+import type { DeployProgress } from "../deploy.js";
 import type { LabSpec } from "../spec.js";
+import { deploy } from "../up.js";
 
 /** What is told from inside of a guest while a lab is deployed there, a line each. */
 export type DeployMessage = { readonly progress: DeployProgress } | { readonly error: ErrorObject };
@@ -11,7 +12,7 @@ export function deployInside(spec: LabSpec, tell: (message: DeployMessage) => vo
   // Who asked may be gone: a lab half made is of no use to anybody.
   for (const name of ["SIGHUP", "SIGINT", "SIGTERM"] as const) process.on(name, () => undefined);
   try {
-    makeLab(spec, { onProgress: (progress) => tell({ progress }) });
+    deploy(spec, { onProgress: (progress) => tell({ progress }) });
   } catch (error) {
     tell({ error: XdpctlError.wrap(error).toJSON() });
   }

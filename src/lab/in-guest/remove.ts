@@ -7,6 +7,7 @@ import { withLabLock } from "../lock.js";
 import { bootId } from "../state.js";
 import {
   type GuestLabState,
+  guestLabEnd,
   guestLabFiles,
   guestLabNames,
   guestLabPhase,
@@ -56,5 +57,6 @@ function remainReason(state: GuestLabState | null): string | undefined {
   if (state.boot !== bootId()) return "it is of an earlier boot";
   const phase = guestLabPhase(state);
   if (phase === "unfinished") return "its deploy was not finished";
-  return phase === "down" ? "its guest is gone" : undefined;
+  // One that hangs is for whoever looks for the reason.
+  return phase === "down" && guestLabEnd(state) !== undefined ? "its guest is gone" : undefined;
 }

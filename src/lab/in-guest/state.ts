@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isRuntimeDirOwn, runtimeDir } from "../../linux/index.js";
 import { type GuestFiles, guestFilesIn, writeJson } from "../kinds/vm/files.js";
-import { guestTrouble } from "../kinds/vm/launch.js";
+import { guestEnd, guestTrouble } from "../kinds/vm/launch.js";
 import type { Kernel } from "../../vm/index.js";
 import type { LabSpec } from "../spec.js";
 import { bootId, isAlive, type ProcessMark } from "../state.js";
@@ -66,9 +66,13 @@ export function guestLabNames(): string[] {
 
 /** Why a lab that was made can't be used; undefined where it can. */
 export const guestLabTrouble = (state: GuestLabState): string | undefined =>
-  guestTrouble(guestLabFiles(state.name), state.supervisor);
+  guestTrouble(guestLabFiles(state.name), state.supervisor, `xdpctl lab gdb --lab ${state.name}`);
 
-/** `down`: it was made, and its guest is gone. */
+/** Why its guest is not there any more. */
+export const guestLabEnd = (state: GuestLabState): string | undefined =>
+  guestEnd(guestLabFiles(state.name), state.supervisor);
+
+/** `down`: it was made, and its guest is gone, or hangs. */
 export function guestLabPhase(state: GuestLabState | null): "ready" | "down" | "busy" | "unfinished" {
   if (state === null || state.boot !== bootId()) return "unfinished";
   if (state.phase === "deploying") return isAlive(state.busy) ? "busy" : "unfinished";

@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { XdpctlError } from "../../../errors/index.js";
 import { errno, MS_BIND } from "../../../linux/index.js";
-import type { Guest } from "../../../vm/index.js";
+import { AGENT_IN_GUEST, type Guest } from "../../../vm/index.js";
+import { clientArguments, serverCommand } from "../../dhcp.js";
+import type { NodeSpec } from "../../spec.js";
 import { STANDARD_PATH } from "../host-files.js";
 import type { GuestPlan } from "./files.js";
 import { ipBatch, nftRules, nicNames, settings } from "./setup.js";
@@ -38,10 +40,24 @@ export async function configureGuest(guest: Guest, plan: GuestPlan): Promise<voi
   await run(guest, ["ip", "-batch", "-"], ipBatch(node, names, v6));
   const rules = nftRules(node);
   if (rules !== "") await run(guest, ["nft", "-f", "-"], rules);
+  await dhcp(guest, node);
   const own = Object.entries(node.sysctls).map(([name, value]) =>
     write([name.includes("/") ? name : name.replaceAll(".", "/"), value]),
   );
   await Promise.all([written, prepared, agent.operations(own)]);
+}
+
+/** Serves DHCP as long as the guest lives, and asks for what it is to get that way. */
+async function dhcp(guest: Guest, node: NodeSpec): Promise<void> {
+  if (node.dhcpServers !== undefined) {
+    const server = guest.exec({ argv: serverCommand(node.dhcpServers), env: { PATH: STANDARD_PATH } });
+    server.stdin.end();
+    for (const stream of [server.stdout, server.stderr]) stream.resume();
+    server.exit.catch(() => undefined);
+  }
+  for (const { name } of node.interfaces.filter((one) => one.dhcp === true)) {
+    await run(guest, [AGENT_IN_GUEST, ...clientArguments(name, node.name)]);
+  }
 }
 
 const write = ([path, value]: readonly [string, string]): string[] => ["write", `/proc/sys/${path}`, value];

@@ -27,6 +27,8 @@ export interface GuestFiles {
     readonly qmp: string;
   };
   readonly gdb: string;
+  /** Where the guest asks for `lab` commands. */
+  readonly errands: string;
 }
 
 export const guestFiles = (lab: string, node: string): GuestFiles => guestFilesIn(nodeDir(lab, node));
@@ -44,6 +46,7 @@ export function guestFilesIn(dir: string): GuestFiles {
     agent: at("agent"),
     sockets: { console: at("s/console"), console1: at("s/console1"), monitor: at("s/monitor"), qmp: at("s/qmp") },
     gdb: at("s/gdbserver"),
+    errands: at("s/lab"),
   };
 }
 
@@ -81,6 +84,8 @@ export interface GuestRecord {
   readonly accelerator?: string;
   /** QEMU's process. */
   readonly qemu?: number;
+  /** What there is to say of a guest of which nothing is heard. */
+  readonly hang?: string | undefined;
   /** Why it failed or ended. */
   readonly error?: ErrorObject;
 }

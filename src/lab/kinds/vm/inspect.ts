@@ -11,7 +11,8 @@ const ASK_MS = 10_000;
 
 /** Why nothing can be done in a guest. */
 export function guestFault({ state, node }: Place): string | undefined {
-  return guestTrouble(guestFiles(state.name, node.name), state.machines[node.name]?.vm?.supervisor);
+  const supervisor = state.machines[node.name]?.vm?.supervisor;
+  return guestTrouble(guestFiles(state.name, node.name), supervisor, `xdpctl lab gdb ${node.name}`);
 }
 
 interface Link {
@@ -34,9 +35,15 @@ const MODES = ["none", "native", "generic", "offloaded", "multi"];
 
 /** What is known of a guest outside of it. */
 export function inspectRecord(files: GuestFiles): InspectedGuest {
-  const { kernel = "", accelerator = "", phase = "starting", error } = readRecord(files.record) ?? {};
-  const why = error === undefined ? {} : { error: error.message, lines: error.lines ?? [] };
-  return { kernel, accelerator, phase, console: files.console, ...why };
+  const { kernel = "", accelerator = "", phase = "starting", hang, error } = readRecord(files.record) ?? {};
+  return {
+    kernel,
+    accelerator,
+    phase,
+    console: files.console,
+    ...(hang === undefined ? {} : { hang }),
+    ...(error === undefined ? {} : { error: error.message, lines: error.lines ?? [] }),
+  };
 }
 
 /** What the guest shows of itself, asked now. */

@@ -58,11 +58,19 @@ export function isGuestReady(name: string, files: GuestFiles, supervisor: Proces
   return false;
 }
 
-/** Why nothing can be done in a guest. */
-export function guestTrouble(files: GuestFiles, supervisor: ProcessMark | undefined): string | undefined {
+/** Why a guest is not there any more; undefined while it is. */
+export function guestEnd(files: GuestFiles, supervisor: ProcessMark | undefined): string | undefined {
+  const error = readRecord(files.record)?.error;
+  if (error !== undefined) return error.message;
+  return isRunning(supervisor) ? undefined : "its guest is gone, and its supervisor with it";
+}
+
+/** Why nothing can be done in a guest; `gdb` is the command that shows where one is of which nothing is heard. */
+export function guestTrouble(files: GuestFiles, supervisor: ProcessMark | undefined, gdb: string): string | undefined {
+  const end = guestEnd(files, supervisor);
+  if (end !== undefined) return end;
   const record = readRecord(files.record);
-  if (record?.error !== undefined) return record.error.message;
-  if (!isRunning(supervisor)) return "its guest is gone, and its supervisor with it";
+  if (record?.hang !== undefined) return `${record.hang} (\`${gdb}\` shows where it is)`;
   return record?.phase === "ready" ? undefined : "its guest is booting";
 }
 

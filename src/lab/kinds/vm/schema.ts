@@ -13,6 +13,10 @@ export const VM_PROPERTIES = {
     description: "1G by default.",
   },
   cpus: { type: "integer", minimum: 1, maximum: 64, description: "Processors; 2 by default." },
+  lab: {
+    type: "boolean",
+    description: "Its root may run `lab` commands on this machine, which is to say: as root of this machine.",
+  },
   modules: {
     type: "array",
     items: { type: "string", pattern: "^[A-Za-z0-9_./-]+$", patternErrorMessage: "a module is `name`, or `./file.ko`" },

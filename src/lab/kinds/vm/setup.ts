@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { given } from "../../network.js";
 import type { NodeSpec } from "../../spec.js";
 import type { GuestNic } from "./files.js";
 
@@ -44,9 +45,10 @@ export function ipBatch(node: NodeSpec, names: NicNames, v6: boolean): string {
   // By way of names that nobody has: eth0 and eth1 may change places.
   for (const [i, old] of [...names.values()].entries()) lines.push(`link set dev ${old} name ~${i}`);
   for (const [i, name] of [...names.keys()].entries()) lines.push(`link set dev ~${i} name ${name}`);
-  for (const { name, mtu, addresses } of node.interfaces) {
+  for (const one of node.interfaces) {
+    const { name, mtu } = one;
     lines.push(`link set dev ${name} mtu ${mtu} up`);
-    for (const prefix of addresses.filter(usable)) lines.push(`address add ${prefix} dev ${name}`);
+    for (const prefix of given(one).filter(usable)) lines.push(`address add ${prefix} dev ${name}`);
   }
   for (const { to, via, dev, metric } of node.routes) {
     if (!usable(via ?? to)) continue;

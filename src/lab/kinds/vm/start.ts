@@ -57,8 +57,9 @@ export function startGuests(state: LabState, spec: LabSpec, nodes: readonly Node
 }
 
 function runs(state: LabState, node: string): boolean {
-  const phase = readRecord(guestFiles(state.name, node).record)?.phase;
-  return isAlive(state.machines[node]?.vm?.supervisor) && phase !== "failed" && phase !== "ended";
+  const { phase, hang } = readRecord(guestFiles(state.name, node).record) ?? {};
+  const works = phase !== "failed" && phase !== "ended" && hang === undefined;
+  return isAlive(state.machines[node]?.vm?.supervisor) && works;
 }
 
 function planOf(state: LabState, spec: LabSpec, node: NodeSpec): GuestPlan {

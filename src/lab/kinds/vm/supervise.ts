@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 import { readFileSync, watch } from "node:fs";
 import { resolveKernel } from "../../../vm/index.js";
+import { ERRAND_PORT } from "../../errand.js";
 import { configureGuest, writeGuestHosts } from "./configure.js";
 import { serveConsoles } from "./console-shell.js";
+import { Errands } from "./errands.js";
 import { type GuestPlan, guestFiles } from "./files.js";
 import { MASQUERADE_MODULES } from "./setup.js";
 import { isModuleFile } from "./start.js";
@@ -13,8 +15,9 @@ export async function superviseGuest(planPath: string): Promise<void> {
   const plan = JSON.parse(readFileSync(planPath, "utf8")) as GuestPlan;
   const { vm, node, lab, nics } = plan;
   const named = vm.modules.filter((name) => !isModuleFile(name));
+  const files = guestFiles(lab, node.name);
   await supervise({
-    files: guestFiles(lab, node.name),
+    files,
     options: async (log, signal) => ({
       kernel: await resolveKernel(vm.kernel, { log, signal }),
       hostName: node.name,
@@ -23,13 +26,18 @@ export async function superviseGuest(planPath: string): Promise<void> {
       networks: nics.map(({ bridge, mac }) => ({ kind: "bridge", bridge, mac, dhcp: false, offloads: false })),
       modules: [...(node.masquerade.length > 0 ? MASQUERADE_MODULES : []), ...named],
       moduleFiles: vm.modules.filter(isModuleFile),
+      ...(vm.lab ? { ports: { [ERRAND_PORT]: files.errands } } : {}),
       unmounted: plan.unmounted,
     }),
     prepare: (guest) => configureGuest(guest, plan),
     serve: (guest) => {
       const hosts = watch(plan.hosts, () => void writeGuestHosts(guest, plan).catch(() => undefined));
+      const errands = vm.lab ? new Errands(files.errands, lab) : undefined;
       serveConsoles(guest, lab, { ...node.env, XDPCTL_NODE: node.name });
-      return () => hosts.close();
+      return () => {
+        hosts.close();
+        errands?.[Symbol.dispose]();
+      };
     },
   });
 }

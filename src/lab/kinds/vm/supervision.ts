@@ -3,7 +3,7 @@ import { appendFileSync, closeSync, existsSync, openSync, rmSync, writeSync } fr
 import { dirname, join } from "node:path";
 import { XdpctlError } from "../../../errors/index.js";
 import { decodeRecord } from "../../../linux/index.js";
-import { boot, Guest, type GuestOptions, Relay } from "../../../vm/index.js";
+import { type Accelerator, boot, Guest, type GuestOptions, Relay } from "../../../vm/index.js";
 import { type GuestFiles, type GuestRecord, writeJson } from "./files.js";
 import { MOST_BOOTS } from "./launch.js";
 
@@ -44,13 +44,16 @@ export async function supervise({ files, options, prepare, serve }: Charge): Pro
     stop.signal.addEventListener("abort", () => resolve("stopped"), { once: true });
   });
   const dmesg = openSync(files.dmesg, "a");
-  const start = async (): Promise<Guest> => {
+  const start = async (accelerator: Accelerator | undefined): Promise<Guest> => {
     const wanted = await options(log, stop.signal);
     const guest = Guest.start({
       ...wanted,
+      ...(accelerator === undefined ? {} : { accelerator }),
       dir: files.dir,
       sockets: files.sockets,
       gdb: files.gdb,
+      // Whoever looks for the reason needs it as it is.
+      onHang: (error) => tell({ hang: error?.message }),
       onKmsg: (text) => {
         const { time, fromKernel, text: line } = decodeRecord(text);
         // Any process may write what looks like the kernel's words.

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import type { Readable, Writable } from "node:stream";
+import { XdpctlError } from "../errors/index.js";
+
+/*
+ * A guest asks its host to run `lab` commands, by a port of its own: one JSON object a line, in both directions. Each has the
+ * id of its errand, so that what a killed one left in the pipe is nobody's.
+ */
+
+/** The port's name, as the guest's kernel has it. */
+export const ERRAND_PORT = "xdpctl.lab";
+/** Bytes of standard input that may be on their way: more is sent when the host has taken them. */
+export const ERRAND_CHUNK = 16 * 1024;
+
+export type ErrandRequest =
+  | { readonly id: string; readonly run: readonly string[]; readonly cwd: string }
+  /** Base64; null is the end of it. */
+  | { readonly id: string; readonly input: string | null }
+  | { readonly id: string; readonly signal: "SIGINT" | "SIGTERM" };
+
+export type ErrandAnswer =
+  | { readonly id: string; readonly stream: 1 | 2; readonly bytes: string }
+  | { readonly id: string; readonly taken: true }
+  | { readonly id: string; readonly status: number };
+
+/** Splits what comes into lines; what is longer than `most` is not kept. */
+export class Lines {
+  #rest = "";
+  readonly #most: number;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  push(bytes: Buffer): string[] {
+    const lines = (this.#rest + bytes.toString("latin1")).split("\n");
+    this.#rest = lines.pop() ?? "";
+    if (this.#rest.length > this.#most) this.#rest = "";
+    return lines.map((line) => Buffer.from(line, "latin1").toString());
+  }
+}
+
+const PORTS = "/sys/class/virtio-ports";
+
+/** The port of the guest that this process is in; undefined elsewhere, and where the lab's file gives it none. */
+export function errandPort(): string | undefined {
+  if (process.env.XDPCTL_NODE === undefined || !existsSync(PORTS)) return undefined;
+  const found = readdirSync(PORTS).find((port) => {
+    try {
+      return readFileSync(`${PORTS}/${port}/name`, "utf8").trim() === ERRAND_PORT;
+    } catch {
+      return false;
+    }
+  });
+  return found === undefined ? undefined : `/dev/${found}`;
+}
+
+export interface ErrandOptions {
+  readonly input?: Readable | undefined;
+  readonly output: Writable;
+  readonly errors: Writable;
+  /** Aborting it interrupts the command. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Has the host run `lab …`. Returns its exit status. Errors: XDPCTL_E_LAB_CONFLICT, XDPCTL_E_DISCONNECTED. */
+export async function runErrand(port: string, run: readonly string[], options: ErrandOptions): Promise<number> {
+  const file = await openPort(port);
+  const id = `${process.pid}-${process.hrtime.bigint()}`;
+  const send = (request: ErrandRequest): Promise<unknown> => file.write(`${JSON.stringify(request)}\n`);
+  const interrupt = (): void => void send({ id, signal: "SIGINT" }).catch(() => undefined);
+  let taken = (): void => {};
+  try {
+    await send({ id, run, cwd: process.cwd() });
+    options.signal?.addEventListener("abort", interrupt);
+    void feed(options.input, async (input) => {
+      const answered = new Promise<void>((resolve) => {
+        taken = resolve;
+      });
+      await send({ id, input });
+      await answered;
+    });
+    const lines = new Lines(1 << 20);
+    const buffer = Buffer.alloc(1 << 16);
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
+      if (bytesRead === 0) {
+        throw new XdpctlError("XDPCTL_E_DISCONNECTED", "nobody on the host answers this guest", {
+          remedy: "`xdpctl lab deploy` on the host starts it anew",
+        });
+      }
+      for (const line of lines.push(buffer.subarray(0, bytesRead))) {
+        const answer = JSON.parse(line) as ErrandAnswer;
+        if (answer.id !== id) continue;
+        if ("status" in answer) return answer.status;
+        if ("taken" in answer) taken();
+        else await write(answer.stream === 1 ? options.output : options.errors, Buffer.from(answer.bytes, "base64"));
+      }
+    }
+  } finally {
+    options.signal?.removeEventListener("abort", interrupt);
+    await file.close();
+  }
+}
+
+async function openPort(port: string): Promise<FileHandle> {
+  try {
+    return await open(port, "r+");
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === "EBUSY") {
+      throw new XdpctlError("XDPCTL_E_LAB_CONFLICT", "another `lab` command of this guest still runs", {
+        remedy: "one runs at a time: wait for it, or end it",
+        cause,
+      });
+    }
+    throw new XdpctlError("XDPCTL_E_PERMISSION", `${port} can't be opened (${code})`, {
+      remedy: "`lab` commands in a guest are for its root",
+      cause,
+    });
+  }
+}
+
+async function feed(input: Readable | undefined, send: (bytes: string | null) => Promise<void>): Promise<void> {
+  try {
+    for await (const bytes of input ?? []) {
+      const all = bytes as Buffer;
+      for (let at = 0; at < all.length; at += ERRAND_CHUNK)
+        await send(all.subarray(at, at + ERRAND_CHUNK).toString("base64"));
+    }
+    await send(null);
+  } catch {
+    // The errand is over.
+  }
+}
+
+function write(stream: Writable, bytes: Buffer): Promise<void> {
+  return new Promise((resolve) => stream.write(bytes, () => resolve()));
+}
