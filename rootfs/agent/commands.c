@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pty.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,7 @@ struct start {
 	int terminal;
 	unsigned rows, columns;
 	const char *cwd;
+	const char *namespaces; /* a folder with the files `uts`, `net` and `mnt`: the command runs in these */
 	char *argv[MOST_WORDS], *envp[MOST_WORDS];
 	int argc, envc;
 };
@@ -90,6 +92,8 @@ static void parse(struct start *start, const char *list, size_t length)
 			start->envp[start->envc++] = (char *)value;
 		else if (!strncmp(word, "cwd=", 4))
 			start->cwd = value;
+		else if (!strncmp(word, "namespaces=", 11))
+			start->namespaces = value;
 		else if (!strncmp(word, "uid=", 4))
 			start->uid = strtoul(value, NULL, 10);
 		else if (!strncmp(word, "umask=", 6))
@@ -117,6 +121,26 @@ static _Noreturn void fail(int report, const char *what)
 	_exit(127);
 }
 
+/* The namespace of mounts comes last: the files of the others are only seen from ours. */
+static void enter(const char *folder, int report)
+{
+	static const char *const names[] = { "uts", "net", "mnt" };
+
+	for (int i = 0; i < 3; i++) {
+		char path[512];
+		int fd;
+
+		if ((size_t)snprintf(path, sizeof(path), "%s/%s", folder, names[i]) >= sizeof(path)) {
+			errno = ENAMETOOLONG;
+			fail(report, "entering its machine");
+		}
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || setns(fd, 0))
+			fail(report, "entering its machine");
+		close(fd);
+	}
+}
+
 static _Noreturn void become(const struct start *start, const int streams[3], int report)
 {
 	sigset_t none;
@@ -135,9 +159,12 @@ static _Noreturn void become(const struct start *start, const int streams[3], in
 	for (int i = 0; i < 3; i++)
 		if (dup2(streams[i], i) < 0)
 			fail(report, "setting up its standard streams");
+	if (start->namespaces)
+		enter(start->namespaces, report);
 	if (setgroups(start->ngroups, start->groups) || setgid(start->gid) || setuid(start->uid))
 		fail(report, "becoming its user");
-	if (start->cwd && chdir(start->cwd))
+	/* Who enters a machine comes from a folder that need not be there. */
+	if (start->cwd && chdir(start->cwd) && !start->namespaces)
 		fail(report, "entering its working directory");
 	environ = (char **)start->envp;
 	execvp(start->argv[0], start->argv);

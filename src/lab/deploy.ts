@@ -6,6 +6,7 @@ import { errno, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, mount, needCapabilit
 import { checkDhcp, startDhcpServers } from "./dhcp.js";
 import { shown } from "./shown.js";
 import { writeHosts, writeLauncher } from "./files.js";
+import { readGuestLab } from "./in-guest/state.js";
 import { impairLinks } from "./impair.js";
 import { byKind, kindOf } from "./kinds/index.js";
 import { Lab } from "./lab.js";
@@ -56,6 +57,11 @@ export function makeLab(spec: LabSpec, options: DeployOptions): Made {
   needCapabilities("making a lab", "CAP_SYS_ADMIN", "CAP_NET_ADMIN");
   const wanted = { ...spec, name };
   return withLabLock(() => {
+    if (readGuestLab(name) !== undefined) {
+      throw new XdpctlError("XDPCTL_E_LAB_CONFLICT", `there is a lab ${name} in a guest`, {
+        remedy: `\`xdpctl lab deploy --in-vm\` changes it, \`xdpctl lab destroy ${name}\` takes it down`,
+      });
+    }
     const prior = priorState(name, options);
     if (prior === undefined) return { lab: new Lab(deployNew(wanted, options)), isNew: true };
     const before = prior.spec;

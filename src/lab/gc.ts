@@ -20,8 +20,8 @@ function remainReason(state: LabState | null): string | undefined {
   return state.phase === "destroying" ? "its removal was not finished" : "its deploy was not finished";
 }
 
-/** Removes what crashes left behind: only labs, and names, that this program marked as its own. */
-export function gc(): Collected[] {
+/** Removes what crashes left behind on the host: only labs, and names, that this program marked as its own. */
+export function collectOnHost(): Collected[] {
   const isEmpty = labNames().length === 0 && labNamesInNetns().length === 0;
   // Without a lab there may still be what an earlier boot left outside of our directories.
   if (isEmpty && !hasCapability("CAP_SYS_ADMIN")) return [];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
-import { guestFiles, readRecord } from "./kinds/vm/files.js";
+import { GuestLab } from "./in-guest/guest-lab.js";
+import { type GuestFiles, guestFiles, readRecord } from "./kinds/vm/files.js";
 import type { Lab } from "./lab.js";
 
 /** Where people and programs get at a guest from outside: unix sockets that QEMU serves, and files. */
@@ -20,15 +21,12 @@ export interface GuestPlaces {
   readonly image: string;
 }
 
-/** The places of a machine's guest. Errors: XDPCTL_E_NO_NODE, and XDPCTL_E_USAGE for a machine that is none. */
-export function guestPlaces(lab: Lab, node: string): GuestPlaces {
-  lab.check(node);
-  if (lab.spec.nodes.find((one) => one.name === node)?.kind !== "vm") {
-    throw new XdpctlError("XDPCTL_E_USAGE", `${node} is no virtual machine`, {
-      remedy: "`xdpctl lab shell` opens a shell in any machine",
-    });
-  }
-  const files = guestFiles(lab.name, node);
+/**
+ * The places of a machine's guest; without a machine, of the guest that the lab is in. Errors: XDPCTL_E_NO_NODE, and
+ * XDPCTL_E_USAGE for a machine that is none.
+ */
+export function guestPlaces(lab: Lab | GuestLab, node: string | undefined): GuestPlaces {
+  const files = filesOf(lab, node);
   return {
     ...files.sockets,
     gdbserver: files.gdb,
@@ -36,4 +34,22 @@ export function guestPlaces(lab: Lab, node: string): GuestPlaces {
     dmesgLog: files.dmesg,
     image: readRecord(files.record)?.image ?? "",
   };
+}
+
+function filesOf(lab: Lab | GuestLab, node: string | undefined): GuestFiles {
+  if (lab instanceof GuestLab) {
+    if (node === undefined) return lab.files;
+    lab.check(node);
+    throw new XdpctlError("XDPCTL_E_USAGE", `${node} is a namespace in the guest of the lab ${lab.name}`, {
+      remedy: "leave the machine away: the whole lab has one guest",
+    });
+  }
+  if (node === undefined) {
+    throw new XdpctlError("XDPCTL_E_USAGE", `which machine? The lab ${lab.name} has ${lab.nodes.join(", ")}`);
+  }
+  lab.check(node);
+  if (lab.spec.nodes.find((one) => one.name === node)?.kind === "vm") return guestFiles(lab.name, node);
+  throw new XdpctlError("XDPCTL_E_USAGE", `${node} is no virtual machine`, {
+    remedy: "`xdpctl lab shell` opens a shell in any machine",
+  });
 }

@@ -29,17 +29,15 @@ export {
 } from "./impairment.js";
 export { type GuestPlaces, guestPlaces } from "./guest.js";
 export { LabEvents } from "./events.js";
-export { type Collected, gc } from "./gc.js";
-export type { InspectedInterface, InspectedNode, LabInspection } from "./inspect.js";
-export {
-  destroy,
-  Lab,
-  type LabSummary,
-  list,
-  type NamespacePaths,
-} from "./lab.js";
+export type { Collected } from "./gc.js";
+export type { InspectedGuest, InspectedInterface, InspectedNode, LabInspection } from "./inspect.js";
+export type { InGuest, InGuestOptions } from "./in-guest/deploy.js";
+export { GuestLab } from "./in-guest/guest-lab.js";
+export { deployInside } from "./in-guest/inside.js";
+export { Lab, type NamespacePaths } from "./lab.js";
+export { destroy, gc, type LabSummary, list, openLab } from "./labs.js";
 export type { Ending, SpawnOptions } from "./kinds/index.js";
-export { superviseGuest } from "./supervise.js";
+export { deployInGuest, guestSplats, superviseGuest, superviseGuestLab } from "./with-qemu.js";
 export { flapLink, type LinkEndState, setLink } from "./link.js";
 export { findLink, findPlace, type LinkPlaces, type Place } from "./place.js";
 export { type LabWatch, watchLab } from "./watch.js";

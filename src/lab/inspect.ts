@@ -45,6 +45,8 @@ export interface InspectedGuest {
   /** Why it failed or ended, and its last words. */
   readonly error?: string;
   readonly lines?: readonly string[];
+  /** What its kernel has said that it should never say: the first line of each report. */
+  readonly splats?: readonly string[];
 }
 
 export interface InspectedContainer {
@@ -63,6 +65,8 @@ export interface LabInspection {
   readonly tied: number | null;
   readonly nodes: readonly InspectedNode[];
   readonly bridges: readonly string[];
+  /** That holds all of it, if so. */
+  readonly guest?: InspectedGuest;
 }
 
 export function inspectLab(state: LabState): LabInspection {

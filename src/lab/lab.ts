@@ -142,7 +142,7 @@ export class Lab implements Disposable {
 
   /** Takes the lab down. What still runs in its machines is ended. */
   destroy(): void {
-    destroy(this.name);
+    destroyOnHost(this.name);
   }
 
   [Symbol.dispose](): void {
@@ -150,8 +150,8 @@ export class Lab implements Disposable {
   }
 }
 
-/** Takes a lab down, in whatever state it is. Errors: XDPCTL_E_NO_LAB, XDPCTL_E_PERMISSION. */
-export function destroy(name: string): void {
+/** Takes a lab of the host down, in whatever state it is. Errors: XDPCTL_E_NO_LAB, XDPCTL_E_PERMISSION. */
+export function destroyOnHost(name: string): void {
   if (readState(name) === undefined) {
     throw new XdpctlError("XDPCTL_E_NO_LAB", `there is no lab ${shown(name)}${didYouMean(name, labNames())}`);
   }
@@ -169,7 +169,7 @@ export function destroy(name: string): void {
   });
 }
 
-export interface LabSummary {
+export interface HostLabSummary {
   readonly name: string;
   readonly file: string;
   readonly created: string;
@@ -180,7 +180,7 @@ export interface LabSummary {
 }
 
 /** The labs of this machine, also those that were left unfinished. Needs no privilege. */
-export function list(): LabSummary[] {
+export function listOnHost(): HostLabSummary[] {
   return labNames().map((name) => {
     const state = readState(name) ?? undefined;
     const ready = state?.phase === "ready" && state.boot === bootId();

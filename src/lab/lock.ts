@@ -8,23 +8,26 @@ const DEADLINE_MS = 20_000;
 const PAUSE_MS = 3;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
-let held = false;
+const held = new Set<string>();
 
-/** Runs `body` while no other process makes or removes labs. Not for waiting in: nothing asynchronous may be inside. */
-export function withLabLock<T>(body: () => T): T {
-  if (held) return body();
+/**
+ * Runs `body` while no other process makes or removes labs. Not for waiting in: nothing asynchronous may be inside. An
+ * ordinary user's own labs, which are in guests, have a directory and a lock of their own.
+ */
+export function withLabLock<T>(body: () => T, dir = RUN_DIR): T {
+  if (held.has(dir)) return body();
   const deadline = Date.now() + DEADLINE_MS;
   for (;;) {
-    mkdirSync(RUN_DIR, { recursive: true });
-    const fd = openSync(RUN_DIR, "r");
+    mkdirSync(dir, { recursive: true });
+    const fd = openSync(dir, "r");
     try {
       // The directory goes with the last lab: a lock on one that is gone protects nothing.
-      if (tryLock(fd) && sameFile(fd)) {
-        held = true;
+      if (tryLock(fd) && sameFile(fd, dir)) {
+        held.add(dir);
         try {
           return body();
         } finally {
-          held = false;
+          held.delete(dir);
         }
       }
     } finally {
@@ -40,7 +43,7 @@ export function withLabLock<T>(body: () => T): T {
   }
 }
 
-function sameFile(fd: number): boolean {
-  const now = statSync(RUN_DIR, { throwIfNoEntry: false });
+function sameFile(fd: number, dir: string): boolean {
+  const now = statSync(dir, { throwIfNoEntry: false });
   return now !== undefined && now.ino === fstatSync(fd).ino;
 }

@@ -17,6 +17,7 @@ export * from "./mount.js";
 export * from "./namespace.js";
 export * from "./privilege.js";
 export * from "./process.js";
+export * from "./runtime-dir.js";
 export * from "./socket.js";
 export * from "./timerfd.js";
 export * from "./tun.js";

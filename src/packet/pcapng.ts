@@ -158,3 +158,22 @@ export function pcapngStatistics(statistics: PcapngStatistics): Uint8Array {
     [ISB_USRDELIV, u64(statistics.delivered)],
   ]);
 }
+
+/** Bytes of an Interface Statistics Block without options. */
+const SHORTEST = 24;
+
+/** What the Interface Statistics Block says with which a file of ours ends; undefined where it ends otherwise. */
+export function readPcapngStatistics(end: Uint8Array): Pick<PcapngStatistics, "delivered" | "dropped"> | undefined {
+  const view = new DataView(end.buffer, end.byteOffset, end.byteLength);
+  if (view.byteLength < SHORTEST) return undefined;
+  const length = view.getUint32(view.byteLength - 4, true);
+  const start = view.byteLength - length;
+  if (length < SHORTEST || start < 0 || view.getUint32(start, true) !== STATISTICS) return undefined;
+  const found = new Map<number, bigint>();
+  for (let at = start + 20; at + 12 <= view.byteLength; ) {
+    const size = view.getUint16(at + 2, true);
+    if (size === 8) found.set(view.getUint16(at, true), view.getBigUint64(at + 4, true));
+    at += 4 + padded(size);
+  }
+  return { delivered: found.get(ISB_USRDELIV) ?? 0n, dropped: found.get(ISB_OSDROP) ?? 0n };
+}

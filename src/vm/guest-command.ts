@@ -7,6 +7,8 @@ export interface GuestCommandOptions {
   readonly argv: readonly [string, ...string[]];
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
+  /** A folder of the guest with the files `uts`, `net` and `mnt`: it runs in these, at `/` where `cwd` is not there. */
+  readonly namespaces?: string;
   readonly uid?: number;
   readonly gid?: number;
   readonly groups?: readonly number[];
@@ -92,13 +94,24 @@ export class GuestCommand {
 
   /** To be called once, by the agent. */
   start(): void {
-    const { argv, env = {}, cwd = "/", uid = 0, gid = 0, groups = [], umask = 0o22, terminal } = this.#options;
+    const {
+      argv,
+      env = {},
+      cwd = "/",
+      uid = 0,
+      gid = 0,
+      groups = [],
+      umask = 0o22,
+      namespaces,
+      terminal,
+    } = this.#options;
     const words = [
       `uid=${uid}`,
       `gid=${gid}`,
       `umask=${umask.toString(8)}`,
       `cwd=${cwd}`,
       ...groups.map((group) => `group=${group}`),
+      ...(namespaces === undefined ? [] : [`namespaces=${namespaces}`]),
     ];
     if (terminal !== undefined) {
       const mask = terminal.streams.reduce<number>((bits, stream) => bits | (1 << stream), 0);

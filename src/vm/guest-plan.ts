@@ -47,6 +47,8 @@ export interface GuestOptions {
   readonly memory?: number;
   /** Where the command will run. */
   readonly cwd?: string;
+  /** Folders that it sees also where they are in one that is empty in guests, such as /run. */
+  readonly visible?: readonly string[];
   /** 2 by default. */
   readonly cpus?: number;
   readonly kernelWords?: readonly string[];

@@ -149,6 +149,7 @@ export class Guest implements AsyncDisposable {
         type: "virtiofs",
         layered: this.layered,
         cwd: options.cwd ?? "/",
+        visible: options.visible ?? [],
         overlays: options.overlays ?? [],
         writable: (options.writable ?? []).map((path, i) => ({ path, tag: `rw${i}` })),
         clearDirs: (options.clearDirs ?? []).map(clearedFile),

@@ -26,6 +26,8 @@ export interface RootOptions {
   readonly layered: boolean;
   /** A folder that must be seen, also where it is below a folder that is made anew. */
   readonly cwd: string;
+  /** More of those. */
+  readonly visible: readonly string[];
   /** Folders that the guest may write to, and whose changes are thrown away. `/`: all of them. */
   readonly overlays: readonly string[];
   /** Folders that are really written to, each with the tag of its share. */
@@ -122,6 +124,7 @@ export function rootSteps(options: RootOptions): Step[] {
   }
   const named = [
     options.cwd,
+    ...options.visible,
     ...options.overlays,
     ...options.clearDirs.map(({ path }) => path),
     ...options.clearFiles.map(({ path }) => dirname(path)),

@@ -1,26 +1,12 @@
 // SPDX-License-Identifier: MIT
 import { randomBytes } from "node:crypto";
-import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { XdpctlError } from "../errors/index.js";
-import { processStart } from "../linux/index.js";
+import { makeRuntimeDir, processStart, runtimeDir } from "../linux/index.js";
 
 /** Where what belongs to running guests is, for this user. */
 export function guestsDir(): string {
-  const uid = process.getuid?.() ?? 0;
-  if (uid === 0) return "/run/xdpctl/vm";
-  return join(process.env.XDG_RUNTIME_DIR || `/tmp/xdpctl-${uid}`, "xdpctl/vm");
-}
-
-/** In /tmp anybody may have made it before: then its sockets would be somebody else's. */
-function checkOwner(parent: string): void {
-  mkdirSync(parent, { recursive: true, mode: 0o700 });
-  const { uid } = lstatSync(join(parent, "../.."));
-  const own = process.getuid?.() ?? 0;
-  if (uid === own || uid === 0) return;
-  throw new XdpctlError("XDPCTL_E_PERMISSION", `${join(parent, "../..")} is somebody else's`, {
-    remedy: "set XDG_RUNTIME_DIR to a directory of your own",
-  });
+  return join(runtimeDir(), "vm");
 }
 
 /** The directory of one guest: gone when it is disposed of, or with the next guest when this process was killed. */
@@ -29,7 +15,7 @@ export class RunDir implements Disposable {
 
   constructor() {
     const parent = guestsDir();
-    checkOwner(parent);
+    makeRuntimeDir(parent);
     removeDeadGuests();
     this.path = join(parent, `${process.pid}-${randomBytes(3).toString("hex")}`);
     mkdirSync(this.path, { recursive: true, mode: 0o700 });

@@ -16,6 +16,7 @@ import {
   pcapngPacket,
   pcapngSection,
   pcapngStatistics,
+  readPcapngStatistics,
   TCP_FLAG,
 } from "../../src/packet/index.js";
 
@@ -39,6 +40,20 @@ describe("pcapng", () => {
     expect(end.readUInt32LE(4)).toBe(end.length);
     expect(end.readUInt32LE(end.length - 4)).toBe(end.length);
     expect(hex(end)).toContain("070008000200000000000000");
+  });
+
+  it("tells of its own end how many packets there are", () => {
+    const time = 1_700_000_000_123_456_789n;
+    const end = pcapngStatistics({ time, delivered: 7n, dropped: 2n });
+    const packet = pcapngPacket({ time, data: new Uint8Array(100) });
+    expect(readPcapngStatistics(Buffer.concat([packet, end]))).toEqual({ delivered: 7n, dropped: 2n });
+    expect(readPcapngStatistics(packet)).toBe(undefined);
+    // What was cut off, at any byte, and what is not pcapng at all.
+    for (let length = 0; length < end.length; length++) {
+      expect(readPcapngStatistics(end.subarray(0, length))).toBe(undefined);
+      expect(readPcapngStatistics(end.subarray(length + 1))).toBe(undefined);
+    }
+    expect(readPcapngStatistics(new Uint8Array(64).fill(255))).toBe(undefined);
   });
 });
 

@@ -114,6 +114,7 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab with a guest",
     });
     expect(exec("xdp", "printf", "%s|", "a b", "", "$x", "'\"\n", "--json").stdout).toBe("a b||$x|'\"\n|--json|");
     expect(exec("xdp", "sh", "-c", "kill -KILL $$")).toMatchObject({ status: null, signal: "SIGKILL" });
+    expect(exec("xdp", "sh", "-c", "kill -TERM $$")).toMatchObject({ status: null, signal: "SIGTERM" });
     expect(exec("xdp", "no-such-command")).toMatchObject({ status: exec("client", "no-such-command").status });
     expect(exec("xdp", "pwd").stdout).toBe(`${process.cwd()}\n`);
     const data = randomBytes(1 << 20).toString("base64");

@@ -5,7 +5,9 @@ import type { Frame } from "../../lab/index.js";
 import { leaf, parser, usage } from "../command.js";
 import { aborted, type Context, settle } from "../context.js";
 import { parseCount, parseDuration } from "../quantities.js";
+import { captureFromGuest } from "./capture-in-guest.js";
 import { CaptureOutput } from "./capture-output.js";
+import { ranInGuest } from "./in-guest.js";
 import { openRoom, selectLab } from "./select.js";
 
 interface CaptureFlags {
@@ -34,12 +36,26 @@ export function registerCapture(parent: Command, context: Context): void {
     .action(async (place: string, flags: CaptureFlags) => capture(place, flags, context));
 }
 
+/** Those that say which packets, as they are written. */
+function sameFlags({ count, filter, for: seconds }: CaptureFlags): string[] {
+  return [
+    ...(count === undefined ? [] : ["--count", String(count)]),
+    ...(filter === undefined ? [] : ["--filter", filter]),
+    ...(seconds === undefined ? [] : ["--for", String(seconds)]),
+  ];
+}
+
 async function capture(target: string, flags: CaptureFlags, context: Context): Promise<void> {
   if (flags.write === "-" && isatty(1)) throw usage("pcapng is no text for a terminal", "`-w FILE`, or a pipe");
   const room = await openRoom();
   const { captureAt, findPlace, watchLab } = await import("../../lab/index.js");
   const { terminal, signal } = context;
-  const lab = room.Lab.open(selectLab(room, flags.lab));
+  const name = selectLab(room, flags.lab);
+  if (flags.write !== undefined && flags.write !== "-") {
+    const inGuest = room.GuestLab.find(name);
+    if (inGuest !== undefined) return captureFromGuest(inGuest, target, sameFlags(flags), flags.write, context);
+  } else if (await ranInGuest(room, name)) return;
+  const lab = room.Lab.open(name);
   const place = findPlace(lab, target);
   const loop = await context.loop();
   const live = await context.live();

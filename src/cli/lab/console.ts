@@ -13,8 +13,8 @@ const LINGER_MS = 500;
 
 export function registerConsole(lab: Command, terminal: Terminal): void {
   lab
-    .command("console <node>")
-    .description("a terminal on the console of a virtual machine; Ctrl-] leaves it")
+    .command("console [node]")
+    .description("a terminal on the console of a virtual machine, or of the guest that a lab is in; Ctrl-] leaves it")
     .option("-l, --lab <name>", "the lab's name")
     .option("-2, --second", "its second console, on which the kernel says nothing")
     .addHelpText(
@@ -24,12 +24,14 @@ export function registerConsole(lab: Command, terminal: Terminal): void {
         ["echo dmesg | xdpctl lab console xdp", "types a line, and shows what comes within half a second"],
       ]),
     )
-    .action(async (node: string, options: { lab?: string; second?: boolean }) => {
+    .action(async (node: string | undefined, options: { lab?: string; second?: boolean }) => {
       const room = await openRoom();
       const { guestPlaces } = await import("../../lab/index.js");
-      const places = guestPlaces(room.Lab.open(selectLab(room, options.lab)), node);
-      if (process.stdin.isTTY) terminal.note(`console of ${node}: Ctrl-] leaves it, Enter shows a prompt`);
-      await attach(node, options.second === true ? places.console1 : places.console);
+      const lab = room.openLab(selectLab(room, options.lab));
+      const places = guestPlaces(lab, node);
+      const of = node ?? `the lab ${lab.name}`;
+      if (process.stdin.isTTY) terminal.note(`console of ${of}: Ctrl-] leaves it, Enter shows a prompt`);
+      await attach(of, options.second === true ? places.console1 : places.console);
     });
 }
 
@@ -62,15 +64,15 @@ function attach(node: string, path: string): Promise<void> {
 }
 
 export function registerGdb(lab: Command, terminal: Terminal): void {
-  leaf(lab, "gdb <node>", "the command line that debugs a virtual machine's kernel", [
+  leaf(lab, "gdb [node]", "the command line that debugs the kernel of a virtual machine, or of a lab's guest", [
     ["xdpctl lab gdb xdp", "print it; a kernel with symbols takes the place of the last word"],
     ['eval "$(xdpctl lab gdb xdp)"', "run it"],
   ])
     .option("-l, --lab <name>", "the lab's name")
-    .action(async (node: string, options: { lab?: string }) => {
+    .action(async (node: string | undefined, options: { lab?: string }) => {
       const room = await openRoom();
       const { guestPlaces } = await import("../../lab/index.js");
-      const { gdbserver, image } = guestPlaces(room.Lab.open(selectLab(room, options.lab)), node);
+      const { gdbserver, image } = guestPlaces(room.openLab(selectLab(room, options.lab)), node);
       terminal.line(`gdb -ex 'target remote ${gdbserver}' ${image}`);
       terminal.json({ gdbserver, image });
     });

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
-import { leaf } from "../command.js";
+import type { DeployProgress, InGuest, LabSpec } from "../../lab/index.js";
+import { leaf, usage } from "../command.js";
 import type { Context } from "../context.js";
+import { parseCount } from "../quantities.js";
 import type { Terminal } from "../terminal.js";
+import { size } from "../vm/run-options.js";
 import { openRoom, selectLab, waiting } from "./select.js";
 
 interface Ready {
@@ -11,31 +14,43 @@ interface Ready {
   state: "created" | "kept";
 }
 
+interface DeployFlags {
+  name?: string;
+  inVm?: boolean;
+  kernel?: string;
+  mem?: number;
+  cpus?: number;
+}
+
 export function registerDeploy(lab: Command, context: Context): void {
   const { terminal } = context;
   leaf(lab, "deploy <file>", "bring a lab up, or to what its file says now", [
     ["xdpctl lab deploy labs/xdp.lab.yml", "machines, bridges, links, addresses, routes"],
     ["xdpctl lab deploy labs/xdp.lab.yml", "a second time: repairs what is missing, changes what the file changed"],
     ["xdpctl lab deploy labs/xdp.lab.yml --name two", "the same lab once more, beside the first"],
+    ["xdpctl lab deploy labs/xdp.lab.yml --in-vm --kernel 6.12", "all of it in one guest; needs no root"],
   ])
     .option("-n, --name <name>", "deploy under another name than the file's")
-    .action(async (file: string, options: { name?: string }) => {
+    .option("--in-vm", "boot a guest, and deploy the lab in it")
+    .option("-k, --kernel <spec>", "with --in-vm: as `vm run --kernel` takes it; 7.2 by default")
+    .option("--mem <size>", "with --in-vm: memory of the guest, 1G by default", size)
+    .option("--cpus <n>", "with --in-vm: 2 by default", (text) => parseCount("number of CPUs", text, 1, 255))
+    .action(async (file: string, options: DeployFlags) => {
+      refuseWithoutVm(options);
       const room = await openRoom();
       const spec = room.readLab(file);
       const nodes: Ready[] = [];
       const removed: string[] = [];
       const start = performance.now();
-      const made = await room.bringUp(spec, {
-        ...waiting(context),
-        ...(options.name === undefined ? {} : { name: options.name }),
-        onProgress: ({ step, node, addresses, kept, note }) => {
-          if (note !== undefined) terminal.note(`left out: ${note}`);
-          if (node === undefined) return;
-          if (step === "removed") removed.push(node);
-          if (step === "ready")
-            nodes.push({ name: node, addresses: addresses ?? [], state: kept ? "kept" : "created" });
-        },
-      });
+      const onProgress = ({ step, node, addresses, kept, note }: DeployProgress): void => {
+        if (note !== undefined) terminal.note(`left out: ${note}`);
+        if (node === undefined) return;
+        if (step === "removed") removed.push(node);
+        if (step === "ready") nodes.push({ name: node, addresses: addresses ?? [], state: kept ? "kept" : "created" });
+      };
+      const named = { ...(options.name === undefined ? {} : { name: options.name }), onProgress };
+      const inGuest = options.inVm === true ? await deployInGuest(spec, { ...options, ...named }, context) : undefined;
+      const made = inGuest?.lab ?? (await room.bringUp(spec, { ...waiting(context), ...named }));
       const ms = Math.round(performance.now() - start);
       terminal.table(
         [{ title: "MACHINE" }, { title: "ADDRESSES" }, { title: "STATE" }],
@@ -46,9 +61,49 @@ export function registerDeploy(lab: Command, context: Context): void {
         ]),
       );
       for (const node of removed) terminal.line(`${node}  removed`);
-      terminal.line(`lab ${made.name}: ${nodes.length} ${nodes.length === 1 ? "machine" : "machines"}, ${ms} ms`);
-      terminal.json({ lab: made.name, nodes, removed, ms });
+      const count = `${nodes.length} ${nodes.length === 1 ? "machine" : "machines"}`;
+      if (inGuest === undefined) terminal.line(`lab ${made.name}: ${count}, ${ms} ms`);
+      else {
+        const { kernel, accelerator, kept } = inGuest;
+        terminal.line(`guest  Linux ${kernel}  ${accelerator}${kept ? "  (kept)" : ""}`);
+        terminal.line(`lab ${made.name}: ${count} in a guest, ${ms} ms`);
+      }
+      terminal.json({
+        lab: made.name,
+        nodes,
+        removed,
+        ms,
+        ...(inGuest === undefined ? {} : { guest: shown(inGuest) }),
+      });
     });
+}
+
+const shown = ({ kernel, accelerator, kept }: InGuest) => ({ kernel, accelerator, kept });
+
+function refuseWithoutVm({ inVm, kernel, mem, cpus }: DeployFlags): void {
+  if (inVm === true) return;
+  const given = { "--kernel": kernel, "--mem": mem, "--cpus": cpus };
+  const [option] = Object.entries(given).find(([, value]) => value !== undefined) ?? [];
+  if (option !== undefined) throw usage(`${option} is of a guest: \`--in-vm\` deploys the lab in one`);
+}
+
+interface Named {
+  name?: string;
+  onProgress: (progress: DeployProgress) => void;
+}
+
+async function deployInGuest(spec: LabSpec, options: DeployFlags & Named, context: Context): Promise<InGuest> {
+  const { deployInGuest: deploy } = await import("../../lab/index.js");
+  const { kernel, mem, cpus, name, onProgress } = options;
+  return await deploy(spec, {
+    ...(name === undefined ? {} : { name }),
+    ...(kernel === undefined ? {} : { kernel }),
+    ...(mem === undefined ? {} : { memory: mem }),
+    ...(cpus === undefined ? {} : { cpus }),
+    signal: context.signal,
+    log: (text) => context.terminal.note(text),
+    onProgress,
+  });
 }
 
 export function registerDestroy(lab: Command, terminal: Terminal): void {

@@ -6,6 +6,7 @@ import { aborted, type Context, settle } from "../context.js";
 import { EventQueue } from "../eventqueue.js";
 import { labEventLine } from "../eventtext.js";
 import { parseCount, parseDuration } from "../quantities.js";
+import { ranInGuest } from "./in-guest.js";
 import { openRoom, selectLab } from "./select.js";
 
 interface EventFlags {
@@ -25,8 +26,10 @@ export function registerEvents(parent: Command, context: Context): void {
     .option("--for <duration>", "end after this time", parser(parseDuration))
     .action(async (name: string | undefined, flags: EventFlags) => {
       const room = await openRoom();
+      const chosen = selectLab(room, name ?? flags.lab);
+      if (await ranInGuest(room, chosen)) return;
       const { LabEvents } = await import("../../lab/index.js");
-      const lab = room.Lab.open(selectLab(room, name ?? flags.lab));
+      const lab = room.Lab.open(chosen);
       const { signal, terminal } = context;
       const live = await context.live();
       const loop = await context.loop();

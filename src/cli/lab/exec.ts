@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
-import type { Ending } from "../../lab/index.js";
 import { exampleText, usage } from "../command.js";
+import { end } from "./in-guest.js";
 import { openRoom, selectLab } from "./select.js";
-
-/** Ends as a command did for which this process stood. */
-function end(ending: Ending): void {
-  if ("code" in ending) process.exitCode = ending.code;
-  else process.kill(process.pid, ending.signal);
-}
 
 export function registerExec(lab: Command): void {
   lab
@@ -31,7 +25,8 @@ export function registerExec(lab: Command): void {
       if (file === undefined)
         throw usage("`lab exec` needs a command", "a prompt in a machine is `xdpctl lab shell NODE`");
       const room = await openRoom();
-      end(await room.Lab.open(selectLab(room, options.lab)).replace(node, [file, ...args]));
+      const { openLab } = await import("../../lab/index.js");
+      end(await openLab(selectLab(room, options.lab)).replace(node, [file, ...args]));
     });
 }
 
@@ -43,7 +38,7 @@ export function registerShell(lab: Command): void {
     .addHelpText("after", exampleText([["xdpctl lab shell client", "bash where it is installed, else sh"]]))
     .action(async (node: string, options: { lab?: string }) => {
       const room = await openRoom();
-      const opened = room.Lab.open(selectLab(room, options.lab));
+      const opened = room.openLab(selectLab(room, options.lab));
       end(await opened.replace(node, opened.shellCommand(node)));
     });
 }

@@ -4,6 +4,7 @@ import { didYouMean } from "../../errors/index.js";
 import type { ImpairedEnd, ImpairmentChange, ImpairmentKey } from "../../lab/index.js";
 import { leaf, usage } from "../command.js";
 import type { Terminal } from "../terminal.js";
+import { ranInGuest } from "./in-guest.js";
 import { openRoom, selectLab } from "./select.js";
 
 type Room = Awaited<ReturnType<typeof openRoom>>;
@@ -103,6 +104,7 @@ export function registerImpair(lab: Command, terminal: Terminal): void {
         throw usage("which link?", "`NODE:IF` is what one end sends, `A:IF -- B:IF` both directions");
       }
       const name = selectLab(room, options.lab);
+      if (await ranInGuest(room, name)) return;
       const ends = change === undefined ? room.impairments(name, names) : room.impair(name, names, change);
       printTable(room, terminal, ends);
       terminal.json({ lab: name, ends });

@@ -8,12 +8,12 @@ import { registerDeploy, registerDestroy, registerGc, registerValidate } from ".
 import { registerEvents } from "./events.js";
 import { registerExec, registerShell } from "./exec.js";
 import { registerImpair } from "./impair.js";
+import { registerDeployInside, registerTestInside } from "./inside.js";
 import { registerInspect, registerList } from "./inspect.js";
 import { registerLink } from "./link.js";
 import { registerRun } from "./run.js";
 import { registerSupervise } from "./supervise.js";
 import { registerTest } from "./test.js";
-import { registerTestInside } from "./test-inside.js";
 import { registerTmux } from "./tmux.js";
 
 /** The commands `lab …`. What they need to act is imported when they act. */
@@ -39,5 +39,6 @@ export function registerLab(program: Command, context: Context): void {
   registerGc(lab, terminal);
   registerSupervise(lab);
   registerTestInside(lab, context);
+  registerDeployInside(lab);
   registerValidate(lab, terminal);
 }

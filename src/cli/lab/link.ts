@@ -5,6 +5,7 @@ import { group, leaf, parser } from "../command.js";
 import type { Context } from "../context.js";
 import { parseCount, parseDuration } from "../quantities.js";
 import type { Terminal } from "../terminal.js";
+import { ranInGuest } from "./in-guest.js";
 import { openRoom, selectLab } from "./select.js";
 
 interface LinkFlags {
@@ -13,10 +14,13 @@ interface LinkFlags {
 
 const WHICH = "one end, `machine:interface` or `bridge:port`, or both: `client:eth0--br-lan`";
 
-async function find(text: string, { lab }: LinkFlags): Promise<{ lab: Lab; link: LinkPlaces }> {
+/** Undefined where all is done: the lab is in a guest. */
+async function find(text: string, { lab }: LinkFlags): Promise<{ lab: Lab; link: LinkPlaces } | undefined> {
   const room = await openRoom();
+  const name = selectLab(room, lab);
+  if (await ranInGuest(room, name)) return undefined;
   const { findLink } = await import("../../lab/index.js");
-  const opened = room.Lab.open(selectLab(room, lab));
+  const opened = room.Lab.open(name);
   return { lab: opened, link: findLink(opened, text) };
 }
 
@@ -45,7 +49,9 @@ export function registerLink(parent: Command, context: Context): void {
       .option("-l, --lab <name>", "the lab's name")
       .action(async (text: string, flags: LinkFlags) => {
         const { setLink } = await import("../../lab/index.js");
-        const { lab, link } = await find(text, flags);
+        const found = await find(text, flags);
+        if (found === undefined) return;
+        const { lab, link } = found;
         const ends = setLink(lab, link, verb === "up");
         show(terminal, ends);
         terminal.json({ lab: lab.name, link: link.name, ends });
@@ -60,7 +66,9 @@ export function registerLink(parent: Command, context: Context): void {
     .option("--times <n>", "how often", (text) => parseCount("count", text), 1)
     .action(async (text: string, flags: LinkFlags & { for: number; times: number }) => {
       const { flapLink } = await import("../../lab/index.js");
-      const { lab, link } = await find(text, flags);
+      const found = await find(text, flags);
+      if (found === undefined) return;
+      const { lab, link } = found;
       const { signal } = context;
       const onChange = (ends: LinkEndState[]): void => show(terminal, ends);
       const done = await flapLink(lab, link, { down: flags.for * 1000, times: flags.times, signal, onChange });

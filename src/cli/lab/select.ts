@@ -40,7 +40,8 @@ async function goOut(room: LabRoom, port: string): Promise<number> {
 export function selectLab(room: LabRoom, given: string | undefined): string {
   const name = given ?? process.env.XDPCTL_LAB;
   if (name !== undefined && name !== "") return name;
-  const ready = room.list().filter((lab) => lab.state === "ready");
+  // One whose guest is gone can still be asked why.
+  const ready = room.list().filter((lab) => lab.state === "ready" || lab.state === "down");
   const [only] = ready;
   if (only === undefined) {
     throw new XdpctlError("XDPCTL_E_NO_LAB", "there is no lab", { remedy: "`xdpctl lab deploy FILE` makes one" });

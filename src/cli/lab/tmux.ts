@@ -47,7 +47,7 @@ export function registerTmux(lab: Command, context: Context): void {
           ours = true;
         }
         try {
-          const opened = room.Lab.open(name);
+          const opened = room.openLab(name);
           const machines = paneMachines(name, opened.nodes);
           for (const node of machines) opened.check(node);
           const [first] = machines;

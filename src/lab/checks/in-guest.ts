@@ -3,7 +3,8 @@ import { resolve } from "node:path";
 import { type ErrorObject, XdpctlError } from "../../errors/index.js";
 import { hasCapability } from "../../linux/index.js";
 import { boot, Guest, type Kernel, resolveKernel } from "../../vm/index.js";
-import { MOST_BOOTS } from "../kinds/vm/start.js";
+import { MOST_BOOTS } from "../kinds/vm/launch.js";
+import { checkSuitsGuest, modulesFor } from "../in-guest/suits.js";
 import type { LabSpec } from "../spec.js";
 import { askInside } from "./ask-inside.js";
 import { Bundle } from "./bundle.js";
@@ -22,14 +23,7 @@ export async function findKernels(
 ): Promise<Map<string, Kernel>> {
   const kernels = new Map<string, Kernel>();
   if (targets.length === 0) return kernels;
-  const other = spec.nodes.find((node) => node.kind !== "netns");
-  if (other !== undefined) {
-    throw new XdpctlError(
-      "XDPCTL_E_USAGE",
-      `the machine ${other.name} is of the kind ${other.kind}: only labs of namespaces can be tested in a guest`,
-      { remedy: other.kind === "vm" ? "its own `kernel` in the lab file chooses the kernel" : "test it on the host" },
-    );
-  }
+  checkSuitsGuest(spec, "tested");
   if (keep === true) throw new XdpctlError("XDPCTL_E_USAGE", "a lab in a guest can't be kept: it ends with the guest");
   for (const target of targets) kernels.set(target, await resolveKernel(target, { signal, log }));
   return kernels;
@@ -138,16 +132,6 @@ function startGuest({ kernel, spec, log }: Work): Guest {
     likelyModules: modulesFor(spec),
     onKmsg: (record) => log.add(record),
   });
-}
-
-/** What the kernel will look for to make the lab: loaded at once it needs no modprobe each. */
-function modulesFor({ bridges, nodes, links }: LabSpec): string[] {
-  return [
-    "veth",
-    ...(bridges.length > 0 ? ["bridge"] : []),
-    ...(nodes.some(({ masquerade }) => masquerade.length > 0) ? ["nf_tables", "nft_chain_nat", "nft_masq"] : []),
-    ...(links.some(({ impair }) => impair !== undefined) ? ["sch_tbf", "sch_netem"] : []),
-  ];
 }
 
 /** The check during which the guest was lost failed; those after it were not run. */

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { release } from "node:os";
 import { bringUp } from "../up.js";
-import { list } from "../lab.js";
+import { listOnHost } from "../lab.js";
 import type { LabSpec } from "../spec.js";
 import type { Bundle } from "./bundle.js";
 import { type Bench, Stopped } from "./command.js";
@@ -39,7 +39,7 @@ export async function runOnHost(
     results = await runAll({ lab, signal: options.signal }, checks, bundle, options);
     log.readGuests(lab);
   } finally {
-    if (options.keep !== true && list().some((one) => one.name === lab.name)) lab.destroy();
+    if (options.keep !== true && listOnHost().some((one) => one.name === lab.name)) lab.destroy();
   }
   // Taking the lab down may be what the kernel trips over.
   const run: TestRun = {

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { inNamespaces } from "../../linux/index.js";
-import { shellSettings } from "../files.js";
 import { configureNode } from "../network.js";
-import { binDir, nodeDir } from "../paths.js";
+import { nodeDir } from "../paths.js";
 import { replaceIn } from "../replace.js";
+import { hostFilesEnvironment, hostFilesShell } from "./host-files.js";
 import type { Kind, Place } from "./kind.js";
-
-const STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** The files that hold a machine's namespaces. */
 const files = ({ state, node }: Place): { net: string; mnt: string; uts: string } => {
@@ -22,10 +19,7 @@ export const netns: Kind = {
 
   configure: configureNode,
 
-  environment({ state, node }, base) {
-    const path = `${binDir(state.name)}:${base.PATH ?? STANDARD_PATH}`;
-    return { ...base, ...node.env, XDPCTL_LAB: state.name, XDPCTL_NODE: node.name, PATH: path };
-  },
+  environment: ({ state, node }, base) => hostFilesEnvironment(state.name, node, base),
 
   inside: (at, body) => inNamespaces(files(at), body),
 
@@ -39,11 +33,5 @@ export const netns: Kind = {
     return replaceIn(files(at), argv, { ...this.environment(at, process.env), ...env });
   },
 
-  /** Bash with a prompt that names the machine, else sh. */
-  shell({ state }, interactive) {
-    const bash = ["/bin/bash", "/usr/bin/bash"].find((path) => existsSync(path));
-    // Bash takes a socket as standard input for a remote login, and would read ~/.bashrc.
-    if (!interactive) return bash === undefined ? ["/bin/sh", "-s"] : [bash, "--norc", "-s"];
-    return bash === undefined ? ["/bin/sh", "-i"] : [bash, "--rcfile", shellSettings(state.name), "-i"];
-  },
+  shell: ({ state }, interactive) => hostFilesShell(state.name, interactive),
 };

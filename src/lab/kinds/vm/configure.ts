@@ -6,7 +6,8 @@ import { errno, MS_BIND } from "../../../linux/index.js";
 import { AGENT_IN_GUEST, type Guest } from "../../../vm/index.js";
 import { clientArguments, serverCommand } from "../../dhcp.js";
 import type { NodeSpec } from "../../spec.js";
-import { type GuestPlan, STANDARD_PATH } from "./files.js";
+import { STANDARD_PATH } from "../host-files.js";
+import type { GuestPlan } from "./files.js";
 import { ipBatch, nftRules, nicNames, settings } from "./setup.js";
 
 const HOSTS = "/run/xdpctl/hosts";

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Guest } from "../../../vm/index.js";
 import { binDir } from "../../paths.js";
-import { type GuestPlan, STANDARD_PATH } from "./files.js";
+import { STANDARD_PATH } from "../host-files.js";
 
 /** The serial line, and the console of virtio. */
 const TERMINALS = ["/dev/ttyS0", "/dev/hvc0"];
@@ -11,10 +11,9 @@ const AGAIN_MS = 500;
 const SCRIPT = 'exec <"$1" >"$1" 2>&1; shift; exec "$@"';
 
 /** Keeps a shell on each terminal of a guest, for as long as it runs: one without settings of a user, which take their time. */
-export function serveConsoles(guest: Guest, plan: GuestPlan): void {
-  const { node, lab } = plan;
+export function serveConsoles(guest: Guest, lab: string, more: Readonly<Record<string, string>>): void {
   const own = { PATH: `${binDir(lab)}:${STANDARD_PATH}`, PS1: "\\u@\\h:\\w# " };
-  const env = { ...own, ...node.env, XDPCTL_LAB: lab, XDPCTL_NODE: node.name };
+  const env = { ...own, ...more, XDPCTL_LAB: lab };
   for (const terminal of TERMINALS) {
     void serve(guest, ["sh", "-c", SCRIPT, "sh", terminal, "bash", "--norc", "-i"], env);
   }

@@ -5,9 +5,6 @@ import type { ErrorObject } from "../../../errors/index.js";
 import { nodeDir } from "../../paths.js";
 import type { NodeSpec, VmSpec } from "../../spec.js";
 
-/** Where commands are found in a guest whose caller does not say. */
-export const STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /** The longest of them has 100 bytes with the longest names of lab and machine: a socket's may have 107. */
 export interface GuestFiles {
   readonly dir: string;
@@ -34,8 +31,10 @@ export interface GuestFiles {
   readonly errands: string;
 }
 
-export function guestFiles(lab: string, node: string): GuestFiles {
-  const dir = nodeDir(lab, node);
+export const guestFiles = (lab: string, node: string): GuestFiles => guestFilesIn(nodeDir(lab, node));
+
+/** The files of a guest whose directory is `dir`. */
+export function guestFilesIn(dir: string): GuestFiles {
   const at = (name: string): string => join(dir, name);
   return {
     dir,

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-import { existsSync } from "node:fs";
 import { XdpctlError } from "../../../errors/index.js";
-import { shellSettings } from "../../files.js";
+import { hostFilesEnvironment, hostFilesShell } from "../host-files.js";
 import type { Kind } from "../kind.js";
-import { guestEnvironment, spawnInGuest, standInGuest } from "./enter.js";
+import { spawnInGuest, standInGuest } from "./enter.js";
 import { guestFault, inspectGuest } from "./inspect.js";
 import { plumb } from "./plumb.js";
 import { lookAtGuest, startGuests } from "./start.js";
@@ -23,7 +22,7 @@ export const vm: Kind = {
   isReady: lookAtGuest,
   fault: guestFault,
   inspect: inspectGuest,
-  environment: guestEnvironment,
+  environment: ({ state, node }, base) => hostFilesEnvironment(state.name, node, base),
 
   inside({ node }) {
     throw new XdpctlError("XDPCTL_E_NOT_SUPPORTED", `no thread of this kernel can be in the guest of ${node.name}`, {
@@ -34,10 +33,5 @@ export const vm: Kind = {
   spawn: spawnInGuest,
   replace: standInGuest,
 
-  /** The guest has the host's files: bash with a prompt that names the machine, else sh. */
-  shell({ state }, interactive) {
-    const bash = ["/bin/bash", "/usr/bin/bash"].find((path) => existsSync(path));
-    if (!interactive) return bash === undefined ? ["/bin/sh", "-s"] : [bash, "--norc", "-s"];
-    return bash === undefined ? ["/bin/sh", "-i"] : [bash, "--rcfile", shellSettings(state.name), "-i"];
-  },
+  shell: ({ state }, interactive) => hostFilesShell(state.name, interactive),
 };

@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: MIT
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import type { InspectedInterface, InspectedNode } from "../../inspect.js";
+import type { InspectedGuest, InspectedInterface, InspectedNode } from "../../inspect.js";
 import { packageRoot } from "../../paths.js";
-import { isRunning } from "../../processes.js";
 import type { Place } from "../kind.js";
-import { guestFiles, readRecord } from "./files.js";
+import { type GuestFiles, guestFiles, readRecord } from "./files.js";
+import { guestTrouble } from "./launch.js";
 
 const ASK_MS = 10_000;
 
 /** Why nothing can be done in a guest. */
 export function guestFault({ state, node }: Place): string | undefined {
-  const record = readRecord(guestFiles(state.name, node.name).record);
-  if (record?.error !== undefined) return record.error.message;
-  if (!isRunning(state.machines[node.name]?.vm?.supervisor)) return "its guest is gone, and its supervisor with it";
-  if (record?.hang !== undefined) return `${record.hang} (\`xdpctl lab gdb ${node.name}\` shows where it is)`;
-  return record?.phase === "ready" ? undefined : "its guest is booting";
+  const supervisor = state.machines[node.name]?.vm?.supervisor;
+  return guestTrouble(guestFiles(state.name, node.name), supervisor, `xdpctl lab gdb ${node.name}`);
 }
 
 interface Link {
@@ -36,19 +33,22 @@ interface Route {
 
 const MODES = ["none", "native", "generic", "offloaded", "multi"];
 
-/** What the guest shows of itself, asked now. */
-export function inspectGuest(at: Place): Partial<InspectedNode> {
-  const files = guestFiles(at.state.name, at.node.name);
-  const record = readRecord(files.record);
-  const { kernel = "", accelerator = "", phase = "starting", error } = record ?? {};
-  const vm = {
+/** What is known of a guest outside of it. */
+export function inspectRecord(files: GuestFiles): InspectedGuest {
+  const { kernel = "", accelerator = "", phase = "starting", hang, error } = readRecord(files.record) ?? {};
+  return {
     kernel,
     accelerator,
     phase,
     console: files.console,
-    ...(record?.hang === undefined ? {} : { hang: record.hang }),
+    ...(hang === undefined ? {} : { hang }),
     ...(error === undefined ? {} : { error: error.message, lines: error.lines ?? [] }),
   };
+}
+
+/** What the guest shows of itself, asked now. */
+export function inspectGuest(at: Place): Partial<InspectedNode> {
+  const vm = inspectRecord(guestFiles(at.state.name, at.node.name));
   if (guestFault(at) !== undefined) return { vm, interfaces: [], routes: [] };
   const [links, v4, v6] = ask(at);
   const found = (links as Link[] | undefined) ?? [];

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { dirname, isAbsolute, resolve } from "node:path";
 import { XdpctlError } from "../../../errors/index.js";
 import { inNamespaces } from "../../../linux/index.js";
 import { launcherFiles } from "../../files.js";
-import { hostsPath, labDir, nodeDir, packageRoot } from "../../paths.js";
-import { isRunning } from "../../processes.js";
+import { hostsPath, labDir, nodeDir } from "../../paths.js";
 import type { LabSpec, NodeSpec, VmSpec } from "../../spec.js";
 import { isAlive, labNames, type LabState, processMark } from "../../state.js";
-import { type GuestFiles, type GuestPlan, guestFiles, readRecord, writeJson } from "./files.js";
+import { type GuestFiles, type GuestPlan, guestFiles, readRecord } from "./files.js";
+import { isGuestReady, MOST_BOOTS, startSupervisor } from "./launch.js";
 import { nicsOf } from "./plumb.js";
 import { stopGuests } from "./stop.js";
 
@@ -29,9 +27,6 @@ export function locatedVm(spec: LabSpec, node: NodeSpec): VmSpec {
     modules: vm.modules.map((name) => (isModuleFile(name) ? located(name) : name)),
   };
 }
-
-/** How often a guest is started, where the emulated processor is what fails. */
-export const MOST_BOOTS = 3;
 
 export const isModuleFile = (name: string): boolean => name.includes("/") || name.endsWith(".ko");
 
@@ -86,48 +81,11 @@ function keyOf(plan: GuestPlan): string {
 
 /** Starts a supervisor in the machine's network namespace, where the taps are. Returns its process id. */
 function supervise(state: LabState, files: GuestFiles, plan: GuestPlan): number {
-  for (const path of [files.record, files.log, files.console, files.dmesg, files.agent, join(files.dir, "s")]) {
-    rmSync(path, { recursive: true, force: true });
-  }
-  for (const name of ["qemu.log", "root.sock"]) rmSync(join(files.dir, name), { force: true });
-  mkdirSync(join(files.dir, "s"), { mode: 0o700 });
-  writeJson(files.plan, plan);
-  const argv = [join(packageRoot(), "bin", "xdpctl.cjs"), "lab", "supervise", files.plan];
-  const { XDPCTL_LAB: _lab, XDPCTL_NODE: _node, ...env } = process.env;
-  const log = openSync(files.log, "a");
-  try {
-    const child = inNamespaces({ net: `${nodeDir(state.name, plan.node.name)}/net` }, () =>
-      spawn(process.execPath, argv, { env, cwd: "/", stdio: ["ignore", log, log], detached: true }),
-    );
-    child.on("error", () => undefined);
-    child.unref();
-    return child.pid ?? 0;
-  } finally {
-    closeSync(log);
-  }
+  const net = `${nodeDir(state.name, plan.node.name)}/net`;
+  return startSupervisor(files, plan, "supervise", (start) => inNamespaces({ net }, start));
 }
 
 /** True once a guest is ready. Throws what its supervisor says when it failed. */
 export function lookAtGuest(state: LabState, node: NodeSpec): boolean {
-  const files = guestFiles(state.name, node.name);
-  const record = readRecord(files.record);
-  if (record?.phase === "ready") return true;
-  if (record?.error !== undefined) {
-    const { message, ...rest } = record.error;
-    throw XdpctlError.from({ ...rest, message: `${node.name}: ${message}` });
-  }
-  if (!isRunning(state.machines[node.name]?.vm?.supervisor)) {
-    throw new XdpctlError("XDPCTL_E_VM_DIED", `${node.name}: its supervisor ended before the guest was there`, {
-      lines: tail(files.log),
-    });
-  }
-  return false;
-}
-
-function tail(path: string): string[] {
-  try {
-    return readFileSync(path, "utf8").trimEnd().split("\n").slice(-8);
-  } catch {
-    return [];
-  }
+  return isGuestReady(node.name, guestFiles(state.name, node.name), state.machines[node.name]?.vm?.supervisor);
 }

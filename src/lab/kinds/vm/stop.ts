@@ -27,17 +27,21 @@ function gone(marks: readonly ProcessMark[]): boolean {
   return true;
 }
 
+/** Ends supervisors, and with them their guests. */
+export function stopSupervisors(marks: readonly ProcessMark[]): void {
+  signal(marks, "SIGTERM");
+  // QEMU and virtiofsd end with it, however it ends.
+  if (gone(marks)) return;
+  signal(marks, "SIGKILL");
+  gone(marks);
+}
+
 /** Ends the guests of a lab's machines: those of `names`, or all. By the processes that were noted, never by a name. */
 export function stopGuests(state: LabState, names?: readonly string[]): void {
   const marks = Object.entries(state.machines).flatMap(([node, { vm }]) =>
     vm !== undefined && (names?.includes(node) ?? true) ? [vm.supervisor] : [],
   );
-  signal(marks, "SIGTERM");
-  // QEMU and virtiofsd end with it, however it ends.
-  if (!gone(marks)) {
-    signal(marks, "SIGKILL");
-    gone(marks);
-  }
+  stopSupervisors(marks);
   for (const [node, mark] of Object.entries(state.machines)) {
     if (mark.vm === undefined || !(names?.includes(node) ?? true)) continue;
     const { vm: _, ...rest } = mark;

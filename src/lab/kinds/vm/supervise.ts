@@ -1,118 +1,43 @@
 // SPDX-License-Identifier: MIT
-import { appendFileSync, closeSync, existsSync, openSync, readFileSync, rmSync, watch, writeSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { XdpctlError } from "../../../errors/index.js";
+import { readFileSync, watch } from "node:fs";
+import { resolveKernel } from "../../../vm/index.js";
 import { ERRAND_PORT } from "../../errand.js";
-import { decodeRecord } from "../../../linux/index.js";
-import { type Accelerator, boot, Guest, Relay, resolveKernel } from "../../../vm/index.js";
-import { Errands } from "./errands.js";
 import { configureGuest, writeGuestHosts } from "./configure.js";
 import { serveConsoles } from "./console-shell.js";
-import { type GuestPlan, type GuestRecord, guestFiles, writeJson } from "./files.js";
+import { Errands } from "./errands.js";
+import { type GuestPlan, guestFiles } from "./files.js";
 import { MASQUERADE_MODULES } from "./setup.js";
-import { isModuleFile, MOST_BOOTS } from "./start.js";
+import { isModuleFile } from "./start.js";
+import { supervise } from "./supervision.js";
 
-const LOOK_MS = 500;
-
-/**
- * Runs one guest of a lab, to its end: that of the guest, of the lab, or SIGTERM. Whatever happens is told in the guest's
- * record; QEMU and virtiofsd end with this process, however that ends.
- */
+/** Runs one guest of a lab, to its end, or that of the lab. */
 export async function superviseGuest(planPath: string): Promise<void> {
   const plan = JSON.parse(readFileSync(planPath, "utf8")) as GuestPlan;
-  const files = guestFiles(plan.lab, plan.node.name);
-  let record: GuestRecord = { phase: "starting" };
-  const tell = (news: Partial<GuestRecord>): void => {
-    record = { ...record, ...news };
-    // A lab that is gone has no place for it.
-    if (existsSync(dirname(files.record))) writeJson(files.record, record);
-  };
-  const stop = new AbortController();
-  for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(name, () => stop.abort());
-  const look = setInterval(() => {
-    if (!existsSync(planPath)) stop.abort();
-  }, LOOK_MS);
-  const stopped = new Promise<"stopped">((resolve) => {
-    stop.signal.addEventListener("abort", () => resolve("stopped"), { once: true });
-  });
-  const dmesg = openSync(files.dmesg, "a");
-  let guest: Guest | undefined;
-  try {
-    tell({});
-    const booted = await boot({
-      attempts: MOST_BOOTS,
-      start: (accelerator) => start(plan, tell, dmesg, stop.signal, accelerator),
-      stopped,
-      onRetry: (error, attempt) => {
-        appendFileSync(files.log, `boot ${attempt}: ${[error.message, ...error.lines].join("\n")}\n`);
-        rmSync(join(files.dir, "root.sock"), { force: true });
-      },
-    });
-    if (booted === undefined) return;
-    const { hello } = booted;
-    guest = booted.guest;
-    tell({ kernel: hello.kernel });
-    const configured = await Promise.race([configureGuest(guest, plan), stopped]);
-    if (configured === "stopped") return;
-    const relay = await Relay.listen(files.agent, guest.machine.agent, hello);
-    const running = guest;
-    const hosts = watch(plan.hosts, () => void writeGuestHosts(running, plan).catch(() => undefined));
-    const errands = plan.vm.lab ? new Errands(files.errands, plan.lab) : undefined;
-    tell({ phase: "ready" });
-    serveConsoles(guest, plan);
-    const end = await Promise.race([guest.whileItLives(guest.machine.ended), stopped]);
-    hosts.close();
-    errands?.[Symbol.dispose]();
-    relay.close();
-    if (end !== "stopped") tell({ phase: "ended", error: guest.machine.death("while the lab ran").toJSON() });
-  } catch (error) {
-    const phase = record.phase === "ready" ? "ended" : "failed";
-    if (!stop.signal.aborted) tell({ phase, error: XdpctlError.wrap(error).toJSON() });
-  } finally {
-    await guest?.[Symbol.asyncDispose]();
-    clearInterval(look);
-    closeSync(dmesg);
-  }
-}
-
-async function start(
-  plan: GuestPlan,
-  tell: (news: Partial<GuestRecord>) => void,
-  dmesg: number,
-  signal: AbortSignal,
-  accelerator: Accelerator | undefined,
-): Promise<Guest> {
-  const { vm, node } = plan;
-  const files = guestFiles(plan.lab, node.name);
-  const log = (doing: string): void => {
-    tell({ doing });
-    appendFileSync(files.log, `${doing}\n`);
-  };
-  const kernel = await resolveKernel(vm.kernel, { log, signal });
+  const { vm, node, lab, nics } = plan;
   const named = vm.modules.filter((name) => !isModuleFile(name));
-  const guest = Guest.start({
-    kernel,
-    dir: files.dir,
-    ...(accelerator === undefined ? {} : { accelerator }),
-    hostName: node.name,
-    memory: vm.memory,
-    cpus: vm.cpus,
-    networks: plan.nics.map(({ bridge, mac }) => ({ kind: "bridge", bridge, mac, dhcp: false, offloads: false })),
-    modules: [...(node.masquerade.length > 0 ? MASQUERADE_MODULES : []), ...named],
-    moduleFiles: vm.modules.filter(isModuleFile),
-    sockets: files.sockets,
-    gdb: files.gdb,
-    ...(vm.lab ? { ports: { [ERRAND_PORT]: files.errands } } : {}),
-    // Whoever looks for the reason needs it as it is.
-    onHang: (error) => tell({ hang: error?.message }),
-    unmounted: plan.unmounted,
-    onKmsg: (text) => {
-      const { time, fromKernel, text: line } = decodeRecord(text);
-      // Any process may write what looks like the kernel's words.
-      if (fromKernel) writeSync(dmesg, `[${(time / 1e6).toFixed(6).padStart(12)}] ${line}\n`);
+  const files = guestFiles(lab, node.name);
+  await supervise({
+    files,
+    options: async (log, signal) => ({
+      kernel: await resolveKernel(vm.kernel, { log, signal }),
+      hostName: node.name,
+      memory: vm.memory,
+      cpus: vm.cpus,
+      networks: nics.map(({ bridge, mac }) => ({ kind: "bridge", bridge, mac, dhcp: false, offloads: false })),
+      modules: [...(node.masquerade.length > 0 ? MASQUERADE_MODULES : []), ...named],
+      moduleFiles: vm.modules.filter(isModuleFile),
+      ...(vm.lab ? { ports: { [ERRAND_PORT]: files.errands } } : {}),
+      unmounted: plan.unmounted,
+    }),
+    prepare: (guest) => configureGuest(guest, plan),
+    serve: (guest) => {
+      const hosts = watch(plan.hosts, () => void writeGuestHosts(guest, plan).catch(() => undefined));
+      const errands = vm.lab ? new Errands(files.errands, lab) : undefined;
+      serveConsoles(guest, lab, { ...node.env, XDPCTL_NODE: node.name });
+      return () => {
+        hosts.close();
+        errands?.[Symbol.dispose]();
+      };
     },
   });
-  const { name, reason } = guest.accelerator;
-  tell({ phase: "booting", image: kernel.image, accelerator: `${name}: ${reason}`, qemu: guest.machine.pid });
-  return guest;
 }
