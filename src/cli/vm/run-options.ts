@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { totalmem } from "node:os";
 import type { AcceleratorChoice } from "../../vm/index.js";
 import { usage } from "../command.js";
 import { parseBytes } from "../quantities.js";
@@ -30,6 +31,9 @@ export interface RunOptions {
   json?: boolean;
 }
 
+/** MiB */
+const LEAST = 96;
+
 /** Where no kernel is named. */
 export const DEFAULT_KERNEL = "7.2";
 
@@ -40,8 +44,13 @@ export function several(value: string, before: string[] | undefined): string[] {
 /** MiB of memory. */
 export function size(text: string): number {
   const mib = parseBytes(text) / 2 ** 20;
-  if (!Number.isInteger(mib) || mib < 64 || mib > 1 << 20)
-    throw usage(`${JSON.stringify(text)} is no size of memory`, "for example 512M or 2G");
+  if (!Number.isInteger(mib)) throw usage(`${JSON.stringify(text)} is no size of memory`, "for example 512M or 2G");
+  const most = Math.floor(totalmem() / 2 ** 20);
+  if (mib < LEAST || mib > most)
+    throw usage(
+      `a guest can't have ${text} of memory here`,
+      `from ${LEAST}M, below which no kernel boots, to ${most}M`,
+    );
   return mib;
 }
 
