@@ -14,6 +14,7 @@ import {
   gdbServer,
   kernelImage,
   monitors,
+  plan9Folder,
   secondConsole,
   serialConsole,
   sharedFolder,
@@ -21,6 +22,7 @@ import {
 } from "./qemu.js";
 import type { Kernel } from "./record.js";
 import { Modules } from "./module-files.js";
+import { type RootKind, rootKind } from "./root-kind.js";
 
 /** Unix sockets of a machine that QEMU serves; none may have more than 107 bytes. */
 export interface GuestSockets {
@@ -33,6 +35,8 @@ export interface GuestSockets {
 
 export interface GuestOptions {
   readonly kernel: Kernel;
+  /** How it gets its root; what the kernel has by default. */
+  readonly rootKind?: RootKind;
   readonly overlays?: readonly string[];
   /** Folders that are really written to. */
   readonly writable?: readonly string[];
@@ -93,9 +97,10 @@ export function guestModules(options: GuestOptions): string[] {
 }
 
 /** The first file system of guests, made once for each kernel and agent. */
-function initrdFile(kernel: Kernel, options: GuestOptions, dir: string): string {
+function initrdFile(kernel: Kernel, options: GuestOptions, root: RootKind, dir: string): string {
   const { key, build } = initramfs(kernel, {
     network: (options.networks?.length ?? 0) > 0,
+    root,
     modules: wanted(options),
   });
   const path = join(cacheDir(), "initramfs", `${key}.cpio`);
@@ -114,9 +119,19 @@ function initrdFile(kernel: Kernel, options: GuestOptions, dir: string): string 
   }
 }
 
+interface PlannedShare {
+  readonly tag: string;
+  readonly path: string;
+  readonly writable: boolean;
+}
+
 export interface Plan {
+  readonly root: RootKind;
   readonly devices: Device[];
-  readonly shares: { tag: string; path: string; writable: boolean; socket: string }[];
+  /** What virtiofsd serves; with 9p it is QEMU. */
+  readonly shares: readonly (PlannedShare & { readonly socket: string })[];
+  /** What QEMU may write to: undefined where it serves no files, and need not be kept from any. */
+  readonly qemuWrites: readonly string[] | undefined;
   readonly accelerator: Accelerator;
   readonly networks: Networks;
 }
@@ -125,23 +140,35 @@ export function plan(options: GuestOptions, dir: string): Plan {
   const accel = options.accelerator ?? accelerator();
   const cpus = options.cpus ?? 2;
   const networks = new Networks(options.networks ?? [], cpus, FIRST_FREE_FD, dir === NOWHERE);
-  const shares = [{ tag: "root", path: "/", writable: false, socket: join(dir, "root.sock") }];
-  for (const [i, path] of (options.writable ?? []).entries())
-    shares.push({ tag: `rw${i}`, path, writable: true, socket: join(dir, `rw${i}.sock`) });
+  const root = rootKind(options.kernel, options.rootKind);
+  const folders: PlannedShare[] = [
+    { tag: "root", path: "/", writable: false },
+    ...(options.writable ?? []).map((path, i) => ({ tag: `rw${i}`, path, writable: true })),
+  ];
+  const shares = root === "9p" ? [] : folders.map((one) => ({ ...one, socket: join(dir, `${one.tag}.sock`) }));
   const devices: Device[] = [
     board({ accelerator: accel, cpus, memory: options.memory ?? 1024 }),
-    kernelImage(options.kernel.image, initrdFile(options.kernel, options, dir)),
+    kernelImage(options.kernel.image, initrdFile(options.kernel, options, root, dir)),
     serialConsole(join(dir, "console.log"), options.sockets?.console),
     ...(options.sockets === undefined
       ? []
       : [secondConsole(options.sockets.console1), monitors(options.sockets.monitor, options.sockets.qmp)]),
     ...shares.map(({ tag, socket }) => sharedFolder(tag, socket)),
+    ...(root === "9p" ? folders.map(({ tag, path, writable }) => plan9Folder(tag, path, writable)) : []),
     ...networks.devices,
     ...(options.disks ?? []).map(disk),
     ...(options.gdb === undefined ? [] : [gdbServer(resolve(dir, options.gdb))]),
     ...(options.watchdog === true ? [watchdog()] : []),
   ];
-  return { devices, shares, accelerator: accel, networks };
+  const qemuWrites = root === "9p" ? writtenByQemu(options, dir) : undefined;
+  return { root, devices, shares, qemuWrites, accelerator: accel, networks };
+}
+
+/** Its own directory and those of its sockets, disks, and the folders that are really written to. */
+function writtenByQemu(options: GuestOptions, dir: string): string[] {
+  const sockets = [...Object.values(options.sockets ?? {}), ...(options.gdb === undefined ? [] : [options.gdb])];
+  const folders = [dir, ...sockets.map((path) => dirname(resolve(dir, path))), ...(options.writable ?? [])];
+  return [...new Set([...folders, ...(options.disks ?? [])])];
 }
 
 /** Stands for the directory of a guest that is not started. */

@@ -13,6 +13,7 @@ import { VirtualMachine } from "./machine.js";
 import type { Networks } from "./network.js";
 import { findQemu } from "./qemu.js";
 import { AGENT_IN_GUEST, clearedFile, rootSteps } from "./root-steps.js";
+import type { RootKind } from "./root-kind.js";
 import { RunDir } from "./run-dir.js";
 import { Share } from "./share.js";
 
@@ -33,6 +34,7 @@ const LEAVING_MS = 3000;
 export class Guest implements AsyncDisposable {
   /** Where it is not given. */
   readonly #own: RunDir | undefined;
+  readonly #root: RootKind;
   readonly #shares: Share[];
   readonly #log: number;
   readonly machine: VirtualMachine;
@@ -54,8 +56,9 @@ export class Guest implements AsyncDisposable {
     let made: Networks | undefined;
     this.#log = openSync(join(dir, "qemu.log"), "a");
     try {
-      const { devices, shares, accelerator, networks } = plan(options, dir);
+      const { root, devices, shares, qemuWrites, accelerator, networks } = plan(options, dir);
       made = networks;
+      this.#root = root;
       this.accelerator = accelerator;
       this.console = new ConsoleLog(join(dir, "console.log"));
       const { unmounted = [] } = options;
@@ -66,6 +69,9 @@ export class Guest implements AsyncDisposable {
         kernelWords: [...BOOT_WORDS, ...(options.kernelWords ?? [])],
         console: this.console,
         log: this.#log,
+        writable: qemuWrites,
+        // Not the mount that its own files are in.
+        unmounted: unmounted.filter((path) => !dir.startsWith(`${path}/`)),
         fds: networks.fds,
         readLog: () => readFileSync(join(dir, "qemu.log"), "utf8"),
       });
@@ -138,7 +144,7 @@ export class Guest implements AsyncDisposable {
     await agent.operations(
       rootSteps({
         tag: "root",
-        type: "virtiofs",
+        type: this.#root,
         layered: this.layered,
         cwd: options.cwd ?? "/",
         overlays: options.overlays ?? [],
@@ -153,7 +159,8 @@ export class Guest implements AsyncDisposable {
       }),
     );
     const files = openFilesLimit();
-    if (files < ENOUGH_FILES) await agent.operation("files", String(Math.floor(files * 0.7)));
+    if (this.#root === "virtiofs" && files < ENOUGH_FILES)
+      await agent.operation("files", String(Math.floor(files * 0.7)));
     if (options.watchdog === true) await agent.operation("watchdog", String(WATCHDOG_SECONDS));
     await agent.operations((options.moduleFiles ?? []).map((file) => ["module", file, ""]));
     const asked = (options.networks ?? []).flatMap((one, i) =>
@@ -182,9 +189,10 @@ export class Guest implements AsyncDisposable {
       .replaceAll("\n", ", ")}`;
   }
 
-  /** Which virtiofsd serves the root. */
+  /** How its root is served, and by what. */
   get shared(): string {
-    return this.#shares[0]?.daemon.kind === "c" ? "QEMU's virtiofsd" : "virtiofsd";
+    if (this.#root === "9p") return "over 9p (QEMU)";
+    return this.#shares[0]?.daemon.kind === "c" ? "over virtiofs (QEMU's virtiofsd)" : "over virtiofs (virtiofsd)";
   }
 
   /** Whether the guest has a layer over the host's files that takes writes. */

@@ -6,14 +6,16 @@ import { agentPath } from "./agent-path.js";
 import { type CpioEntry, cpio, S_IFCHR, S_IFDIR, S_IFREG } from "./cpio.js";
 import type { Kernel } from "./record.js";
 import { Modules } from "./module-files.js";
+import { type RootKind, rootModules } from "./root-kind.js";
 
-/** What every guest needs before it has a root: its port, its root, and the layer that takes writes. */
-const NEEDED = ["virtio_pci", "virtio_console", "virtiofs", "overlay"];
+/** What every guest needs before it has a root, beside the root itself: its port, and the layer that takes writes. */
+const NEEDED = ["virtio_pci", "virtio_console", "overlay"];
 /** What it may need later, and then at once: loading these with modprobe takes longer. */
 const NETWORK = ["virtio_net"];
 
 export interface InitramfsOptions {
   readonly network: boolean;
+  readonly root: RootKind;
   /** Further modules of the kernel, by name. */
   readonly modules?: readonly string[];
 }
@@ -30,7 +32,7 @@ export interface Initramfs {
  * their size and time of change, so that looking takes no reading.
  */
 export function initramfs(kernel: Kernel, options: InitramfsOptions): Initramfs {
-  const first = moduleFiles(kernel, [...NEEDED, ...(options.network ? NETWORK : [])]);
+  const first = moduleFiles(kernel, [...NEEDED, ...rootModules(options.root), ...(options.network ? NETWORK : [])]);
   const later = moduleFiles(kernel, options.modules ?? []).filter(
     ({ file }) => !first.some((one) => one.file === file),
   );

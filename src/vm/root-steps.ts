@@ -2,6 +2,7 @@
 import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REC } from "../linux/index.js";
+import type { RootKind } from "./root-kind.js";
 
 type Step = readonly string[];
 
@@ -18,7 +19,7 @@ export const AGENT_IN_GUEST = "/run/xdpctl/agent";
 export interface RootOptions {
   /** Tag of the share that is the root. */
   readonly tag: string;
-  readonly type: "virtiofs" | "9p";
+  readonly type: RootKind;
   /**
    * Whether a layer in memory lies over the root. Not where an ordinary user's virtiofsd serves it: the layer opens files
    * with O_NOATIME, which only their owner may.
@@ -62,9 +63,14 @@ function bind(from: string, to: string, flags = 0): Step {
   return mount(from, to, "", MS_BIND | flags);
 }
 
-function filesystem(tag: string, target: string, type: RootOptions["type"], flags = 0): Step {
-  return mount(tag, target, type, flags, type === "9p" ? "trans=virtio,version=9p2000.L,msize=524288,cache=loose" : "");
+/** What is really written goes to the host at once. */
+function filesystem(tag: string, target: string, type: RootKind, flags = 0): Step {
+  const cache = (flags & MS_RDONLY) === 0 ? "mmap" : "loose";
+  return mount(tag, target, type, flags, type === "9p" ? `${PLAN9},cache=${cache}` : "");
 }
+
+/** Messages as large as QEMU takes them. */
+const PLAN9 = "trans=virtio,version=9p2000.L,msize=512000,access=client";
 
 /** What a program expects to find mounted. */
 const KERNEL_MOUNTS: readonly (readonly [string, string, number, string])[] = [

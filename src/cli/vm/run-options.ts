@@ -19,6 +19,7 @@ export interface RunOptions {
   gdb?: boolean;
   watchdog?: boolean;
   console?: boolean;
+  rootFs?: "virtiofs" | "9p";
   accel?: "auto" | "kvm" | "tcg";
   qemu?: string;
   timeout?: number;
@@ -41,6 +42,11 @@ export function size(text: string): number {
   if (!Number.isInteger(mib) || mib < 64 || mib > 1 << 20)
     throw usage(`${JSON.stringify(text)} is no size of memory`, "for example 512M or 2G");
   return mib;
+}
+
+export function rootFs(text: string): "virtiofs" | "9p" {
+  if (text !== "virtiofs" && text !== "9p") throw usage(`--root-fs is virtiofs or 9p, not ${JSON.stringify(text)}`);
+  return text;
 }
 
 export function accel(text: string): "auto" | "kvm" | "tcg" {

@@ -9,13 +9,14 @@ import type { Context } from "../context.js";
 import { type MatrixRow, table } from "./matrix.js";
 import { once } from "./run-guest.js";
 import { parseCount, parseDuration } from "../quantities.js";
-import { accel, DEFAULT_KERNEL, type RunOptions, several, size } from "./run-options.js";
+import { accel, DEFAULT_KERNEL, rootFs, type RunOptions, several, size } from "./run-options.js";
 
 export function registerRun(vm: Command, context: Context): void {
   vm.command("run [command...]")
     .description("boot a kernel on top of this machine's files, run a command there, and end with its exit status")
     .option("-k, --kernel <spec>", "file, version, `host`, debian:SUITE[:FLAVOUR], or a kernel tree")
     .option("--kernels <list>", "run it on each of several kernels, and show a table")
+    .option("--root-fs <name>", "virtiofs or 9p: what the kernel has by default", rootFs)
     .option("--overlay <dir>", "let the guest write there, and throw it away (`/`: everywhere)", several)
     .option("--rw <dir>", "let the guest really write there, and nowhere else", several)
     .option("--clear-dir <dir>", "empty and writable in the guest", several)
@@ -117,6 +118,7 @@ async function guestOptions(context: Context, spec: string, options: RunOptions)
   const modules = options.module ?? [];
   return {
     kernel,
+    ...(options.rootFs === undefined ? {} : { rootKind: options.rootFs }),
     overlays: (options.overlay ?? []).map((path) => folder(path, "--overlay")),
     writable: (options.rw ?? []).map((path) => folder(path, "--rw")),
     clearDirs: (options.clearDir ?? []).map((path) => folder(path, "--clear-dir")),
@@ -159,10 +161,12 @@ async function commandOptions(argv: readonly string[], options: RunOptions): Pro
 async function single(context: Context, argv: readonly string[], options: RunOptions): Promise<number> {
   const guest = await guestOptions(context, options.kernel ?? DEFAULT_KERNEL, options);
   if (options.dryRun === true) {
-    const { guestCommand } = await import("../../vm/index.js");
+    const { guestCommand, rootKind } = await import("../../vm/index.js");
     const words = guestCommand(guest);
+    const root = rootKind(guest.kernel, guest.rootKind);
+    if (options.verbose === true) context.terminal.note(`root: / over ${root}`);
     context.terminal.line(words.map(quoted).join(" "));
-    context.terminal.json({ command: words, kernel: guest.kernel });
+    context.terminal.json({ command: words, kernel: guest.kernel, root });
     return 0;
   }
   return await once(context, guest, await commandOptions(argv, options), options);
