@@ -20,6 +20,7 @@ export {
 } from "./kernels.js";
 export type { Kernel } from "./record.js";
 export { Relay } from "./relay.js";
+export { imageCwd } from "./image.js";
 export { type RootKind, rootKind } from "./root-kind.js";
 export { type KernelSource, kernelSource } from "./source.js";
 export { findSplats, type Splat } from "./splat.js";

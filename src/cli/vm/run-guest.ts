@@ -28,7 +28,7 @@ export async function once(
     guest = Guest.start(options);
     const { name, reason } = guest.accelerator;
     say(`Linux ${options.kernel.version} (${options.kernel.source}) under ${name.toUpperCase()}: ${reason}`);
-    say(`root: / ${guest.shared}, ${guest.protection}`);
+    say(`root: ${options.root ?? "/"} ${guest.shared}, ${guest.protection}`);
     if (gdb === true) terminal.note(`gdb -ex 'target remote ${guest.gdbSocket}' ${options.kernel.image}`);
     if (shown === true) follow = followConsole(guest.console, (text) => process.stderr.write(text));
     return guest;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import type { RootKind } from "../../vm/index.js";
 import { usage } from "../command.js";
 import { parseBytes } from "../quantities.js";
 
@@ -19,7 +20,8 @@ export interface RunOptions {
   gdb?: boolean;
   watchdog?: boolean;
   console?: boolean;
-  rootFs?: "virtiofs" | "9p";
+  root?: string;
+  rootFs?: RootKind;
   accel?: "auto" | "kvm" | "tcg";
   qemu?: string;
   timeout?: number;
@@ -44,8 +46,9 @@ export function size(text: string): number {
   return mib;
 }
 
-export function rootFs(text: string): "virtiofs" | "9p" {
-  if (text !== "virtiofs" && text !== "9p") throw usage(`--root-fs is virtiofs or 9p, not ${JSON.stringify(text)}`);
+export function rootFs(text: string): RootKind {
+  if (text !== "virtiofs" && text !== "9p" && text !== "initramfs")
+    throw usage(`--root-fs is virtiofs, 9p or initramfs, not ${JSON.stringify(text)}`);
   return text;
 }
 

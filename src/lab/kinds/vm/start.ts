@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { XdpctlError } from "../../../errors/index.js";
 import { inNamespaces } from "../../../linux/index.js";
@@ -10,7 +10,7 @@ import { hostsPath, labDir, nodeDir, packageRoot } from "../../paths.js";
 import { isRunning } from "../../processes.js";
 import type { LabSpec, NodeSpec, VmSpec } from "../../spec.js";
 import { isAlive, labNames, type LabState, processMark } from "../../state.js";
-import { type GuestFiles, type GuestPlan, guestFiles, readRecord, writeJson } from "./files.js";
+import { type GuestFiles, type GuestPlan, guestFiles, readRecord, removeSockets, writeJson } from "./files.js";
 import { nicsOf } from "./plumb.js";
 import { stopGuests } from "./stop.js";
 
@@ -26,8 +26,17 @@ export function locatedVm(spec: LabSpec, node: NodeSpec): VmSpec {
   return {
     ...vm,
     kernel: vm.kernel.includes("/") ? located(vm.kernel) : vm.kernel,
+    ...(vm.root === undefined ? {} : { root: rootFolder(located(vm.root), node.name) }),
     modules: vm.modules.map((name) => (isModuleFile(name) ? located(name) : name)),
   };
+}
+
+/** The image itself, also where the path is a link to it: with another it is another guest. */
+function rootFolder(path: string, node: string): string {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return realpathSync(path);
+  throw new XdpctlError("XDPCTL_E_NO_FILE", `${node}: there is no folder ${path} for its root`, {
+    remedy: "`scripts/build-rootfs` makes one",
+  });
 }
 
 /** How often a guest is started, where the emulated processor is what fails. */
@@ -88,7 +97,8 @@ function supervise(state: LabState, files: GuestFiles, plan: GuestPlan): number 
   for (const path of [files.record, files.log, files.console, files.dmesg, files.agent, join(files.dir, "s")]) {
     rmSync(path, { recursive: true, force: true });
   }
-  for (const name of ["qemu.log", "root.sock"]) rmSync(join(files.dir, name), { force: true });
+  rmSync(join(files.dir, "qemu.log"), { force: true });
+  removeSockets(files.dir);
   mkdirSync(join(files.dir, "s"), { mode: 0o700 });
   writeJson(files.plan, plan);
   const argv = [join(packageRoot(), "bin", "xdpctl.cjs"), "lab", "supervise", files.plan];

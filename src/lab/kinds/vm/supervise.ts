@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-import { appendFileSync, closeSync, existsSync, openSync, readFileSync, rmSync, watch, writeSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { appendFileSync, closeSync, existsSync, openSync, readFileSync, watch, writeSync } from "node:fs";
+import { dirname } from "node:path";
 import { XdpctlError } from "../../../errors/index.js";
 import { decodeRecord } from "../../../linux/index.js";
 import { boot, Guest, Relay, resolveKernel } from "../../../vm/index.js";
 import { configureGuest, writeGuestHosts } from "./configure.js";
 import { serveConsoles } from "./console-shell.js";
-import { type GuestPlan, type GuestRecord, guestFiles, writeJson } from "./files.js";
+import { type GuestPlan, type GuestRecord, guestFiles, removeSockets, writeJson } from "./files.js";
 import { MASQUERADE_MODULES } from "./setup.js";
 import { isModuleFile, MOST_BOOTS } from "./start.js";
 
@@ -43,7 +43,7 @@ export async function superviseGuest(planPath: string): Promise<void> {
       stopped,
       onRetry: (error, attempt) => {
         appendFileSync(files.log, `boot ${attempt}: ${[error.message, ...error.lines].join("\n")}\n`);
-        rmSync(join(files.dir, "root.sock"), { force: true });
+        removeSockets(files.dir);
       },
     });
     if (booted === undefined) return;
@@ -87,6 +87,7 @@ async function start(
   const named = vm.modules.filter((name) => !isModuleFile(name));
   const guest = Guest.start({
     kernel,
+    ...(vm.root === undefined ? {} : { root: vm.root }),
     dir: files.dir,
     hostName: node.name,
     memory: vm.memory,
