@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -51,6 +51,13 @@ describe("a guest with a root of its own", () => {
     const { status, stdout, stderr } = guest("--root", image, "--root-fs", "initramfs", "--", "sh", "-c", script);
     expect(stderr).toContain("in its memory, unpacked from its initramfs");
     expect(stdout).toBe("lo  drop\ndrwxrwxrwt\n");
+    expect(status).toBe(0);
+  });
+
+  it("is built to the byte the same", () => {
+    const sum = readFileSync(join(realpathSync(image), "../root.sha256"), "utf8").trim();
+    const { status, stderr } = run(join(ROOT, "scripts/build-rootfs"), "--output", join(dir, "root"), "--force");
+    expect(stderr).toContain(`sha256 ${sum.slice(0, 16)}`);
     expect(status).toBe(0);
   });
 
