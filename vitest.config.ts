@@ -37,6 +37,16 @@ export default defineConfig({
           hookTimeout: 300_000,
         },
       },
+      {
+        extends: true,
+        test: {
+          name: "long",
+          include: ["test/long/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 5_400_000,
+          hookTimeout: 300_000,
+        },
+      },
     ],
   },
 });

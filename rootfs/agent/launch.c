@@ -7,8 +7,8 @@
  *                   or is made to do by a guest, it can't write to a file
  *   --user          in a user namespace of its own in which this user is itself and has all capabilities: what needs them
  *                   works, on what is this user's
- *   --writable DIR  but for this directory (only with --read-only)
- *   --at DIR        which is seen here, too
+ *   --writable DIR  but for this directory or file (only with --read-only); may be given several times
+ *   --at DIR        which is seen here
  *   --unmount DIR   without what is mounted there (only with --read-only): else it would be kept alive, and seen
  */
 #define _GNU_SOURCE
@@ -109,27 +109,35 @@ static void set_read_only(const char *path, bool on, int flags)
 }
 
 #define MOST_UNMOUNTS 256
+#define MOST_WRITABLE 64
 
-static void make_read_only(const char *writable, const char *at, const char **unmounts, int count)
+/* What stays writable, and where it is seen. */
+struct place {
+	const char *path, *at;
+};
+
+static void make_read_only(const struct place *writable, int places, const char **unmounts, int count)
 {
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		fail("making a mount namespace");
 	for (int i = 0; i < count; i++)
 		while (!umount2(unmounts[i], MNT_DETACH | UMOUNT_NOFOLLOW))
 			;
-	if (writable && mount(writable, at, NULL, MS_BIND | MS_REC, NULL))
-		fail(writable);
+	for (int i = 0; i < places; i++)
+		if (mount(writable[i].path, writable[i].at, NULL, MS_BIND | MS_REC, NULL))
+			fail(writable[i].path);
 	set_read_only("/", true, AT_RECURSIVE);
-	if (writable)
-		set_read_only(at, false, 0);
+	for (int i = 0; i < places; i++)
+		set_read_only(writable[i].at, false, 0);
 }
 
 int main(int argc, char **argv)
 {
-	const char *writable = NULL, *at = NULL, *unmounts[MOST_UNMOUNTS];
+	const char *unmounts[MOST_UNMOUNTS];
+	struct place writable[MOST_WRITABLE];
 	bool read_only = false, user = false;
 	struct rlimit files;
-	int i, count = 0;
+	int i, places = 0, count = 0;
 
 	for (i = 1; i < argc && strcmp(argv[i], "--"); i++) {
 		if (!strcmp(argv[i], "--parent") && i + 1 < argc) {
@@ -144,11 +152,12 @@ int main(int argc, char **argv)
 			read_only = true;
 		else if (!strcmp(argv[i], "--user"))
 			user = true;
-		else if (!strcmp(argv[i], "--at") && i + 1 < argc)
-			at = argv[++i];
-		else if (!strcmp(argv[i], "--writable") && i + 1 < argc)
-			writable = argv[++i];
-		else if (!strcmp(argv[i], "--unmount") && i + 1 < argc && count < MOST_UNMOUNTS)
+		else if (!strcmp(argv[i], "--at") && i + 1 < argc && places)
+			writable[places - 1].at = argv[++i];
+		else if (!strcmp(argv[i], "--writable") && i + 1 < argc && places < MOST_WRITABLE) {
+			writable[places].path = writable[places].at = argv[++i];
+			places++;
+		} else if (!strcmp(argv[i], "--unmount") && i + 1 < argc && count < MOST_UNMOUNTS)
 			unmounts[count++] = argv[++i];
 		else {
 			fprintf(stderr, "xdpctl-launch: unknown option %s\n", argv[i]);
@@ -156,7 +165,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (i + 1 >= argc) {
-		fprintf(stderr, "usage: xdpctl-launch [--parent PID] [--user] [--read-only [--writable DIR [--at DIR]] [--unmount DIR]…] -- COMMAND\n");
+		fprintf(stderr, "usage: xdpctl-launch [--parent PID] [--user] [--read-only [--writable DIR [--at DIR]]… [--unmount DIR]…] -- COMMAND\n");
 		return 125;
 	}
 	/* virtiofsd holds a file open for each that the guest knows. */
@@ -167,7 +176,7 @@ int main(int argc, char **argv)
 	if (user)
 		enter_user_namespace();
 	if (read_only)
-		make_read_only(writable, at ? at : writable, unmounts, count);
+		make_read_only(writable, places, unmounts, count);
 	execvp(argv[i + 1], argv + i + 1);
 	fprintf(stderr, "xdpctl-launch: %s: %m\n", argv[i + 1]);
 	return errno == ENOENT ? 127 : 126;

@@ -9,6 +9,12 @@ const LANES = [
   { name: "unit", folders: ["test/unit", "test/fuzz"] },
   { name: "netns", folders: ["test/netns"], lacks: () => (process.getuid() === 0 ? undefined : "needs root") },
   { name: "vm", folders: ["test/vm"], lacks: () => (process.getuid() === 0 ? undefined : "needs root") },
+  {
+    name: "long",
+    folders: ["test/long"],
+    onDemand: true,
+    lacks: () => (process.getuid() === 0 ? undefined : "needs root"),
+  },
 ];
 
 const total = { passed: 0, failed: 0, skipped: 0 };
@@ -31,7 +37,8 @@ function testFiles(lane) {
 /** Leaves out the lanes of which no file was asked for. */
 function isAskedFor(lane, argument) {
   const paths = argument.filter((word) => /^(\.\/)?test\/\w/.test(word)).map((word) => word.replace(/^\.\//, ""));
-  return paths.length === 0 || paths.some((path) => lane.folders.some((folder) => path.startsWith(folder)));
+  if (paths.length === 0) return full || !lane.onDemand;
+  return paths.some((path) => lane.folders.some((folder) => path.startsWith(folder)));
 }
 
 function start(command, args, env = {}) {
@@ -87,7 +94,8 @@ process.on("SIGINT", () => {
 });
 
 mkdirSync(RESULTS, { recursive: true });
-const args = process.argv.slice(2);
+const full = process.argv.includes("--full");
+const args = process.argv.slice(2).filter((word) => word !== "--full");
 const leaks = await leakCheck();
 const before = leaks.snapshot();
 

@@ -69,6 +69,8 @@ export interface ContainerSpec {
 export interface VmSpec {
   /** As `xdpctl vm run --kernel` takes it; a path is relative to the lab file's directory. */
   readonly kernel: string;
+  /** A folder with a root of its own, relative to the lab file's directory; this machine's files by default. */
+  readonly root?: string;
   /** MiB */
   readonly memory: number;
   readonly cpus: number;

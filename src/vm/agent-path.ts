@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { XdpctlError } from "../errors/index.js";
 
@@ -17,6 +17,11 @@ function compiled(name: string): string {
 /** The program that runs in guests. */
 export function agentPath(): string {
   return compiled("agent");
+}
+
+/** The folder of this package. */
+export function packageRoot(): string {
+  return resolve(agentPath(), "../../..");
 }
 
 /** The program that starts QEMU and virtiofsd. */

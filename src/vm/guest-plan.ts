@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { XdpctlError } from "../errors/index.js";
 import { type Accelerator, accelerator } from "./accel.js";
-import { cacheDir } from "./cache.js";
+import { imageParts } from "./image.js";
+import { initrdFile } from "./initrd-file.js";
 import { initramfs, moduleFiles } from "./initramfs.js";
 import { FIRST_FREE_FD, machineCommand } from "./machine.js";
 import { type GuestNetwork, Networks } from "./network.js";
@@ -15,6 +15,7 @@ import {
   gdbServer,
   kernelImage,
   monitors,
+  plan9Folder,
   port,
   secondConsole,
   serialConsole,
@@ -24,6 +25,8 @@ import {
 } from "./qemu.js";
 import type { Kernel } from "./record.js";
 import { Modules } from "./module-files.js";
+import { type RootKind, rootKind } from "./root-kind.js";
+import type { PlannedShare } from "./share.js";
 
 /** Unix sockets of a machine that QEMU serves; none may have more than 107 bytes. */
 export interface GuestSockets {
@@ -36,6 +39,10 @@ export interface GuestSockets {
 
 export interface GuestOptions {
   readonly kernel: Kernel;
+  /** How it gets its root; what the kernel has by default. */
+  readonly rootKind?: RootKind;
+  /** A folder with a root of its own, absolute; by default it has this machine's files. */
+  readonly root?: string;
   readonly overlays?: readonly string[];
   /** Folders that are really written to. */
   readonly writable?: readonly string[];
@@ -101,31 +108,15 @@ export function guestModules(options: GuestOptions): string[] {
   return moduleFiles(options.kernel, wanted(options)).map(({ inside }) => inside);
 }
 
-/** The first file system of guests, made once for each kernel and agent. */
-function initrdFile(kernel: Kernel, options: GuestOptions, dir: string): string {
-  const { key, build } = initramfs(kernel, {
-    network: (options.networks?.length ?? 0) > 0,
-    modules: wanted(options),
-  });
-  const path = join(cacheDir(), "initramfs", `${key}.cpio`);
-  if (existsSync(path)) return path;
-  const contents = build();
-  try {
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(`${path}.${process.pid}`, contents);
-    renameSync(`${path}.${process.pid}`, path);
-    return path;
-  } catch {
-    // A cache that is somebody else's, or full: then it is made for this guest alone.
-    const own = join(dir, "initramfs.cpio");
-    if (dir !== NOWHERE) writeFileSync(own, contents);
-    return own;
-  }
-}
-
 export interface Plan {
+  readonly root: RootKind;
+  /** How it gets the folders of this machine, where it has any. */
+  readonly shared: RootKind | undefined;
   readonly devices: Device[];
-  readonly shares: { tag: string; path: string; writable: boolean; socket: string }[];
+  /** What virtiofsd serves; with 9p it is QEMU. */
+  readonly shares: readonly (PlannedShare & { readonly socket: string })[];
+  /** What QEMU may write to: undefined where it serves no files, and need not be kept from any. */
+  readonly qemuWrites: readonly string[] | undefined;
   readonly accelerator: Accelerator;
   readonly networks: Networks;
 }
@@ -134,17 +125,32 @@ export function plan(options: GuestOptions, dir: string): Plan {
   const accel = options.accelerator ?? accelerator();
   const cpus = options.cpus ?? 2;
   const networks = new Networks(options.networks ?? [], cpus, FIRST_FREE_FD, dir === NOWHERE);
-  const shares = [{ tag: "root", path: "/", writable: false, socket: join(dir, "root.sock") }];
-  for (const [i, path] of (options.writable ?? []).entries())
-    shares.push({ tag: `rw${i}`, path, writable: true, socket: join(dir, `rw${i}.sock`) });
+  const { kernel } = options;
+  const root = rootKind(kernel, options.rootKind, options.root !== undefined);
+  const image = options.root === undefined ? undefined : imageParts(options.root, kernel, root);
+  const folders: PlannedShare[] = [
+    ...(image?.shares ?? [{ tag: "root", path: "/", writable: false }]),
+    ...(options.writable ?? []).map((path, i) => ({ tag: `rw${i}`, path, writable: true })),
+  ];
+  // Also a guest that has its root in memory may have folders of this machine.
+  const shared = root !== "initramfs" ? root : folders.length > 0 ? rootKind(kernel) : undefined;
+  const by9p = shared === "9p";
+  const shares = by9p ? [] : folders.map((one) => ({ ...one, socket: join(dir, `${one.tag}.sock`) }));
+  const firstFiles = initramfs(kernel, {
+    network: (options.networks?.length ?? 0) > 0,
+    kinds: [root, ...(shared === undefined ? [] : [shared])],
+    modules: wanted(options),
+    trees: image?.trees ?? [],
+  });
   const devices: Device[] = [
     board({ accelerator: accel, cpus, memory: options.memory ?? 1024 }),
-    kernelImage(options.kernel.image, initrdFile(options.kernel, options, dir)),
+    kernelImage(kernel.image, initrdFile(firstFiles, dir === NOWHERE ? undefined : dir)),
     serialConsole(join(dir, "console.log"), options.sockets?.console),
     ...(options.sockets === undefined
       ? []
       : [secondConsole(options.sockets.console1), monitors(options.sockets.monitor, options.sockets.qmp)]),
     ...shares.map(({ tag, socket }) => sharedFolder(tag, socket)),
+    ...(by9p ? folders.map(({ tag, path, writable }) => plan9Folder(tag, path, writable)) : []),
     ...networks.devices,
     ...(options.disks ?? []).map(disk),
     ...Object.entries(options.ports ?? {}).map(([name, socket]) => port(name, socket)),
@@ -152,7 +158,15 @@ export function plan(options: GuestOptions, dir: string): Plan {
     ...(options.gdb === undefined ? [] : [gdbServer(resolve(dir, options.gdb))]),
     ...(options.watchdog === true ? [watchdog()] : []),
   ];
-  return { devices, shares, accelerator: accel, networks };
+  const qemuWrites = by9p ? writtenByQemu(options, dir) : undefined;
+  return { root, shared, devices, shares, qemuWrites, accelerator: accel, networks };
+}
+
+/** Its own directory and those of its sockets, disks, and the folders that are really written to. */
+function writtenByQemu(options: GuestOptions, dir: string): string[] {
+  const sockets = [...Object.values(options.sockets ?? {}), ...(options.gdb === undefined ? [] : [options.gdb])];
+  const folders = [dir, ...sockets.map((path) => dirname(resolve(dir, path))), ...(options.writable ?? [])];
+  return [...new Set([...folders, ...(options.disks ?? [])])];
 }
 
 /** Whether there is a way to make it stand still. */

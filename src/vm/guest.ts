@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-import { closeSync, existsSync, lstatSync, openSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { join } from "node:path";
 import { XdpctlError } from "../errors/index.js";
 import { hasCapability } from "../linux/index.js";
 import type { Accelerator } from "./accel.js";
@@ -9,11 +9,13 @@ import type { GuestHello } from "./agent.js";
 import { ConsoleLog } from "./console.js";
 import type { GuestCommand, GuestCommandOptions, GuestExit } from "./guest-command.js";
 import { type GuestOptions, guestModules, mayBeHeld, plan, BOOT_WORDS, WATCH_SOCKET } from "./guest-plan.js";
+import { openFilesLimit, resolvTarget } from "./host.js";
 import { VirtualMachine } from "./machine.js";
 import type { Networks } from "./network.js";
 import { findQemu } from "./qemu.js";
 import { AGENT_IN_GUEST, clearedFile, rootSteps } from "./root-steps.js";
 import { isHeld } from "./qmp.js";
+import type { RootKind } from "./root-kind.js";
 import { RunDir } from "./run-dir.js";
 import { Share } from "./share.js";
 
@@ -36,6 +38,8 @@ const LEAVING_MS = 3000;
 export class Guest implements AsyncDisposable {
   /** Where it is not given. */
   readonly #own: RunDir | undefined;
+  readonly #root: RootKind;
+  readonly #shared: RootKind | undefined;
   readonly #shares: Share[];
   readonly #log: number;
   readonly machine: VirtualMachine;
@@ -57,8 +61,10 @@ export class Guest implements AsyncDisposable {
     let made: Networks | undefined;
     this.#log = openSync(join(dir, "qemu.log"), "a");
     try {
-      const { devices, shares, accelerator, networks } = plan(options, dir);
+      const { root, shared, devices, shares, qemuWrites, accelerator, networks } = plan(options, dir);
       made = networks;
+      this.#root = root;
+      this.#shared = shared;
       this.accelerator = accelerator;
       this.console = new ConsoleLog(join(dir, "console.log"));
       const { unmounted = [] } = options;
@@ -69,6 +75,9 @@ export class Guest implements AsyncDisposable {
         kernelWords: [...BOOT_WORDS, ...(options.kernelWords ?? [])],
         console: this.console,
         log: this.#log,
+        writable: qemuWrites,
+        // Not the mount that its own files are in.
+        unmounted: unmounted.filter((path) => !dir.startsWith(`${path}/`)),
         fds: networks.fds,
         ...(mayBeHeld(options) ? { held: () => isHeld(join(dir, WATCH_SOCKET)) } : {}),
         readLog: () => readFileSync(join(dir, "qemu.log"), "utf8"),
@@ -146,11 +155,14 @@ export class Guest implements AsyncDisposable {
     await agent.operations(
       rootSteps({
         tag: "root",
-        type: "virtiofs",
+        type: this.#root,
+        shared: this.#shared,
+        image: options.root !== undefined,
         layered: this.layered,
         cwd: options.cwd ?? "/",
         visible: options.visible ?? [],
-        overlays: options.overlays ?? [],
+        // What is written to an image is thrown away: nothing of it has to be kept from the guest.
+        overlays: options.root === undefined ? (options.overlays ?? []) : ["/"],
         writable: (options.writable ?? []).map((path, i) => ({ path, tag: `rw${i}` })),
         clearDirs: (options.clearDirs ?? []).map(clearedFile),
         clearFiles: (options.clearFiles ?? []).map(clearedFile),
@@ -158,11 +170,12 @@ export class Guest implements AsyncDisposable {
         modules: this.layered || existsSync("/usr/lib/modules") ? options.kernel.modules : undefined,
         version: hello.kernel,
         hostName: options.hostName ?? hostname(),
-        ...(user ? { resolv: resolvTarget() } : {}),
+        ...(user ? { resolv: options.root === undefined ? resolvTarget() : "/etc/resolv.conf" } : {}),
       }),
     );
     const files = openFilesLimit();
-    if (files < ENOUGH_FILES) await agent.operation("files", String(Math.floor(files * 0.7)));
+    if (this.#shared === "virtiofs" && files < ENOUGH_FILES)
+      await agent.operation("files", String(Math.floor(files * 0.7)));
     if (options.watchdog === true) await agent.operation("watchdog", String(WATCHDOG_SECONDS));
     await agent.operations((options.moduleFiles ?? []).map((file) => ["module", file, ""]));
     const asked = (options.networks ?? []).flatMap((one, i) =>
@@ -191,18 +204,22 @@ export class Guest implements AsyncDisposable {
       .replaceAll("\n", ", ")}`;
   }
 
-  /** Which virtiofsd serves the root. */
+  /** How its root is served, and by what. */
   get shared(): string {
-    return this.#shares[0]?.daemon.kind === "c" ? "QEMU's virtiofsd" : "virtiofsd";
+    if (this.#root === "initramfs") return "in its memory";
+    if (this.#root === "9p") return "over 9p (QEMU)";
+    return this.#shares[0]?.daemon.kind === "c" ? "over virtiofs (QEMU's virtiofsd)" : "over virtiofs (virtiofsd)";
   }
 
   /** Whether the guest has a layer over the host's files that takes writes. */
   get layered(): boolean {
-    return hasCapability("CAP_SYS_ADMIN");
+    // The files of an image are this user's, who may open them as the layer does.
+    return hasCapability("CAP_SYS_ADMIN") || this.options.root !== undefined;
   }
 
   /** How the host's files are kept from the guest. */
   get protection(): string {
+    if (this.#root === "initramfs") return "unpacked from its initramfs";
     const place = hasCapability("CAP_SYS_ADMIN") ? "a mount namespace" : "a user and a mount namespace";
     return `read-only in ${place} of its own`;
   }
@@ -272,23 +289,6 @@ export class Guest implements AsyncDisposable {
     await this.machine[Symbol.asyncDispose]();
     this.#release();
   }
-}
-
-/** How many files virtiofsd may have open; it has one open for each that the guest knows. */
-function openFilesLimit(): number {
-  const [, most = ""] = /^Max open files +\S+ +(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
-  return most === "unlimited" ? Number.POSITIVE_INFINITY : Number(most) || 1024;
-}
-
-/** The file that /etc/resolv.conf is in the end, also where that is not there: in /run it often is not, in a guest. */
-function resolvTarget(): string {
-  let path = "/etc/resolv.conf";
-  for (let i = 0; i < 10; i++) {
-    const stat = lstatSync(path, { throwIfNoEntry: false });
-    if (stat?.isSymbolicLink() !== true) break;
-    path = resolve(dirname(path), readlinkSync(path));
-  }
-  return path;
 }
 
 export type { GuestExit };

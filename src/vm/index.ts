@@ -22,5 +22,8 @@ export {
 export type { Kernel } from "./record.js";
 export { Relay } from "./relay.js";
 export { removeDeadGuests } from "./run-dir.js";
+export { imageCwd } from "./image.js";
+export { type RootKind, rootKind } from "./root-kind.js";
+export { type KernelSource, kernelSource } from "./source.js";
 export { findSplats, type Splat } from "./splat.js";
 export { type Streams, terminalOf, tie } from "./streams.js";

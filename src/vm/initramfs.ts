@@ -1,28 +1,43 @@
 // SPDX-License-Identifier: MIT
-import { createHash } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
+import { createHash, type Hash } from "node:crypto";
+import { readFileSync, type Stats, statSync } from "node:fs";
 import { basename } from "node:path";
 import { agentPath } from "./agent-path.js";
-import { type CpioEntry, cpio, S_IFCHR, S_IFDIR, S_IFREG } from "./cpio.js";
-import type { Kernel } from "./record.js";
+import { type CpioEntry, cpio, S_IFCHR, S_IFDIR, S_IFREG, treeEntries, walk } from "./cpio.js";
 import { Modules } from "./module-files.js";
+import type { Kernel } from "./record.js";
+import { type RootKind, rootModules } from "./root-kind.js";
 
-/** What every guest needs before it has a root: its port, its root, and the layer that takes writes. */
-const NEEDED = ["virtio_pci", "virtio_console", "virtiofs", "overlay"];
+/** What every guest needs before it has a root, beside the root itself: its port, and the layer that takes writes. */
+const NEEDED = ["virtio_pci", "virtio_console", "overlay"];
 /** What it may need later, and then at once: loading these with modprobe takes longer. */
 const NETWORK = ["virtio_net"];
 
 export interface InitramfsOptions {
   readonly network: boolean;
+  /** How the guest gets its root, and folders of this machine. */
+  readonly kinds: readonly RootKind[];
   /** Further modules of the kernel, by name. */
   readonly modules?: readonly string[];
+  /** Folders of this machine that are packed with it, each below its own in the initramfs. */
+  readonly trees?: readonly PackedTree[];
+}
+
+export interface PackedTree {
+  readonly from: string;
+  /** Without a leading `/`. */
+  readonly to: string;
+  /** Which of its files are wanted; all by default. */
+  readonly wanted?: (path: string) => boolean;
 }
 
 /** An initramfs in pieces, so that one that exists need not be made again. */
 export interface Initramfs {
   /** The same for the same contents. */
   readonly key: string;
-  build(): Buffer;
+  /** Whether a whole root is in it. */
+  readonly large: boolean;
+  build(): Iterable<Uint8Array>;
 }
 
 /**
@@ -30,17 +45,42 @@ export interface Initramfs {
  * their size and time of change, so that looking takes no reading.
  */
 export function initramfs(kernel: Kernel, options: InitramfsOptions): Initramfs {
-  const first = moduleFiles(kernel, [...NEEDED, ...(options.network ? NETWORK : [])]);
+  const first = moduleFiles(kernel, [
+    ...NEEDED,
+    ...options.kinds.flatMap(rootModules),
+    ...(options.network ? NETWORK : []),
+  ]);
   const later = moduleFiles(kernel, options.modules ?? []).filter(
     ({ file }) => !first.some((one) => one.file === file),
   );
+  const { trees = [] } = options;
   const agent = agentPath();
   const hash = createHash("sha256");
   for (const file of [agent, ...[...first, { file: "later" }, ...later].map((one) => one.file)]) {
     const stat = statSync(file, { throwIfNoEntry: false });
     hash.update(`${file} ${stat?.size} ${stat?.mtimeMs}\n`);
   }
-  return { key: hash.digest("hex").slice(0, 16), build: () => cpio(entries(agent, first, later)) };
+  for (const tree of trees) identify(hash, tree);
+  return {
+    key: hash.digest("hex").slice(0, 16),
+    large: trees.length > 0,
+    build: () => cpio([...entries(agent, first, later), ...trees.flatMap(packed)]),
+  };
+}
+
+/** An image's files may all have the same time: it is the change of the inode that tells. */
+function identify(hash: Hash, { from, to, wanted }: PackedTree): void {
+  const one = (path: string, { size, mode, ino, ctimeMs }: Stats): string =>
+    `${path} ${size} ${mode} ${ino} ${ctimeMs}\n`;
+  hash.update(`${to} ${from}\n`);
+  for (const { path, stat } of walk(from)) if (wanted?.(path) !== false) hash.update(one(path, stat));
+}
+
+function packed({ from, to, wanted }: PackedTree): CpioEntry[] {
+  const folders = to.split("/").map((_, i, names) => names.slice(0, i).join("/"));
+  const above = folders.filter(Boolean).map((path) => ({ path, mode: S_IFDIR | 0o755 }));
+  const all = [...treeEntries(from, to)];
+  return [...above, ...all.filter(({ path }) => path === to || wanted?.(path.slice(to.length + 1)) !== false)];
 }
 
 interface ModuleFile {

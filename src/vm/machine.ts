@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Duplex } from "node:stream";
 import { type ErrorCode, XdpctlError } from "../errors/index.js";
+import { hasCapability } from "../linux/index.js";
 import { Agent, type GuestHello } from "./agent.js";
 import { launchPath } from "./agent-path.js";
 import { type ConsoleLog, panicLine } from "./console.js";
@@ -21,6 +22,12 @@ export interface MachineOptions {
   readonly devices: readonly Device[];
   readonly kernelWords: readonly string[];
   readonly console: ConsoleLog;
+  /**
+   * QEMU may write to these files and folders only, and sees nothing of the mounts below `unmounted`; where it is undefined it
+   * runs as any program does.
+   */
+  readonly writable?: readonly string[] | undefined;
+  readonly unmounted?: readonly string[];
   /** Where QEMU's own messages go: a descriptor. */
   readonly log: number;
   /** Further descriptors that QEMU inherits, from FIRST_FREE_FD on. */
@@ -49,7 +56,13 @@ export class VirtualMachine implements AsyncDisposable {
   constructor(options: MachineOptions) {
     this.#options = options;
     const argv = machineCommand(options);
-    this.#child = spawn(launchPath(), ["--parent", String(process.pid), "--", ...argv], {
+    const launch = ["--parent", String(process.pid)];
+    if (options.writable !== undefined) {
+      if (!hasCapability("CAP_SYS_ADMIN")) launch.push("--user");
+      launch.push("--read-only", ...options.writable.flatMap((path) => ["--writable", path]));
+      for (const path of options.unmounted ?? []) launch.push("--unmount", path);
+    }
+    this.#child = spawn(launchPath(), [...launch, "--", ...argv], {
       stdio: ["ignore", options.log, options.log, "pipe", ...(options.fds ?? [])],
       // Ctrl-C on a terminal is for the command in the guest, not for the guest.
       detached: true,

@@ -117,6 +117,13 @@ export function sharedFolder(tag: string, socket: string): Device {
   };
 }
 
+/** A folder that QEMU itself serves, by 9p. */
+export function plan9Folder(tag: string, path: string, writable: boolean): Device {
+  const words = [`local,id=fs-${tag}`, `path=${escaped(path)}`, "security_model=none", "multidevs=remap"];
+  if (!writable) words.push("readonly=on");
+  return { qemu: ["-fsdev", words.join(","), "-device", `virtio-9p-pci,fsdev=fs-${tag},mount_tag=${tag}`] };
+}
+
 /** QEMU's monitor for people, and QMP for programs, at unix sockets. */
 export function monitors(socket: string, qmp: string): Device {
   return {

@@ -2,6 +2,7 @@
 import { statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REC } from "../linux/index.js";
+import type { RootKind } from "./root-kind.js";
 
 type Step = readonly string[];
 
@@ -18,7 +19,11 @@ export const AGENT_IN_GUEST = "/run/xdpctl/agent";
 export interface RootOptions {
   /** Tag of the share that is the root. */
   readonly tag: string;
-  readonly type: "virtiofs" | "9p";
+  readonly type: RootKind;
+  /** How folders of this machine come, where the root does not. */
+  readonly shared?: RootKind | undefined;
+  /** Whether it is an image, with xdpctl and the kernel's modules beside it, instead of this machine's files. */
+  readonly image: boolean;
   /**
    * Whether a layer in memory lies over the root. Not where an ordinary user's virtiofsd serves it: the layer opens files
    * with O_NOATIME, which only their owner may.
@@ -64,9 +69,14 @@ function bind(from: string, to: string, flags = 0): Step {
   return mount(from, to, "", MS_BIND | flags);
 }
 
-function filesystem(tag: string, target: string, type: RootOptions["type"], flags = 0): Step {
-  return mount(tag, target, type, flags, type === "9p" ? "trans=virtio,version=9p2000.L,msize=524288,cache=loose" : "");
+/** What is really written goes to the host at once. */
+function filesystem(tag: string, target: string, type: RootKind, flags = 0): Step {
+  const cache = (flags & MS_RDONLY) === 0 ? "mmap" : "loose";
+  return mount(tag, target, type, flags, type === "9p" ? `${PLAN9},cache=${cache}` : "");
 }
+
+/** Messages as large as QEMU takes them. */
+const PLAN9 = "trans=virtio,version=9p2000.L,msize=512000,access=client";
 
 /** What a program expects to find mounted. */
 const KERNEL_MOUNTS: readonly (readonly [string, string, number, string])[] = [
@@ -88,29 +98,39 @@ const KERNEL_MOUNTS: readonly (readonly [string, string, number, string])[] = [
  */
 export function rootSteps(options: RootOptions): Step[] {
   const inRoot = (path: string): string => join(ROOT, path);
+  const packed = options.type === "initramfs";
+  // Of folders that are in both, the first one's owner and rights count: those of the image.
+  const lower = packed ? "/image:/project" : options.image ? `${LOWER}:/project` : LOWER;
   const steps: Step[] = [
     ["mkdir", LOWER],
-    filesystem(options.tag, LOWER, options.type, MS_RDONLY),
+    ...(packed ? [] : [filesystem(options.tag, LOWER, options.type, MS_RDONLY)]),
+    ...(options.image && !packed
+      ? [["mkdir", "/project"], filesystem("project", "/project", options.type, MS_RDONLY)]
+      : []),
     ["mkdir", LAYER],
     mount("layer", LAYER, "tmpfs", 0, "mode=0755,size=80%"),
     ...["upper", "work", "empty"].map((name): Step => ["mkdir", join(LAYER, name)]),
     options.layered
-      ? mount("overlay", ROOT, "overlay", 0, `lowerdir=${LOWER},upperdir=${LAYER}/upper,workdir=${LAYER}/work`)
+      ? mount("overlay", ROOT, "overlay", 0, `lowerdir=${lower},upperdir=${LAYER}/upper,workdir=${LAYER}/work`)
       : bind(LOWER, ROOT, MS_REC),
   ];
   for (const [path, type, flags, data] of KERNEL_MOUNTS) {
-    // Under /dev the folders are the guest's own.
-    if (path.startsWith("dev/")) steps.push(["mkdir", inRoot(path)]);
+    // Under /dev the folders are the guest's own; an image may lack others.
+    if (path.startsWith("dev/") || (options.image && !path.includes("/"))) steps.push(["mkdir", inRoot(path)]);
     steps.push(mount(type, inRoot(path), type, flags, data));
   }
   for (const [name, target] of DEV_LINKS) steps.push(["symlink", target, inRoot(`dev/${name}`)]);
   steps.push(["mkdir", inRoot("run/lock")], ["mkdir", inRoot("run/xdpctl")], ["copy", "/init", inRoot(AGENT_IN_GUEST)]);
-  if (options.modules !== undefined) {
+  if (options.modules !== undefined && options.image) {
+    const target = inRoot(`/usr/lib/modules/${options.version}`);
+    if (!packed) steps.push(["mkdir", target], filesystem("modules", target, options.type, MS_RDONLY));
+  } else if (options.modules !== undefined) {
     const target = inRoot(`/usr/lib/modules/${options.version}`);
     if (!options.layered) steps.push(mount("modules", inRoot("/usr/lib/modules"), "tmpfs", 0, "mode=755"));
     steps.push(["mkdir", target], bind(join(LOWER, options.modules), target));
   }
   for (const path of TEMPORARY) {
+    if (options.image) steps.push(["mkdir", inRoot(path)]);
     if (options.layered) steps.push(bind(inRoot(path), inRoot(path), MS_REC));
     else steps.push(mount("tmpfs", inRoot(path), "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777"));
   }
@@ -123,7 +143,8 @@ export function rootSteps(options: RootOptions): Step[] {
     steps.push(bind(text, inRoot(options.resolv)));
   }
   const named = [
-    options.cwd,
+    // An image has it, or it is really written to.
+    ...(options.image ? [] : [options.cwd]),
     ...options.visible,
     ...options.overlays,
     ...options.clearDirs.map(({ path }) => path),
@@ -132,7 +153,7 @@ export function rootSteps(options: RootOptions): Step[] {
   ];
   const shown = new Set<string>();
   for (const path of named) {
-    if (hidden(path, options.layered) === undefined || shown.has(path)) continue;
+    if (options.image || hidden(path, options.layered) === undefined || shown.has(path)) continue;
     shown.add(path);
     steps.push(["mkdir", inRoot(path)], bind(join(LOWER, path), inRoot(path)));
   }
@@ -146,9 +167,10 @@ export function rootSteps(options: RootOptions): Step[] {
   // A mount of its own keeps its own flags when the root becomes read-only.
   for (const path of options.overlays) if (path !== "/") steps.push(bind(inRoot(path), inRoot(path), MS_REC));
   for (const { path, tag } of options.writable) {
-    // It may lie in a folder that was just emptied.
-    if (options.clearDirs.some((cleared) => path.startsWith(`${cleared.path}/`))) steps.push(["mkdir", inRoot(path)]);
-    steps.push(filesystem(tag, inRoot(path), options.type));
+    // It may lie in a folder that was just emptied, or in an image.
+    if (options.image || options.clearDirs.some((cleared) => path.startsWith(`${cleared.path}/`)))
+      steps.push(["mkdir", inRoot(path)]);
+    steps.push(filesystem(tag, inRoot(path), options.shared ?? options.type));
   }
   if (options.layered && !options.overlays.includes("/")) steps.push(bind("none", ROOT, MS_REMOUNT | MS_RDONLY));
   steps.push(["root", ROOT], ["hostname", options.hostName], ["up", "lo"]);

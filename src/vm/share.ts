@@ -5,12 +5,16 @@ import { XdpctlError } from "../errors/index.js";
 import { AF_UNIX, closeFd, hasCapability, SOCK_STREAM, Socket, syscallError } from "../linux/index.js";
 import { launchPath } from "./agent-path.js";
 
-/** A folder of the host that a guest sees. */
-export interface ShareOptions {
+/** A folder of the host that a guest is to see. */
+export interface PlannedShare {
   /** The name by which the guest mounts it. */
   readonly tag: string;
   readonly path: string;
   readonly writable: boolean;
+}
+
+/** One that virtiofsd serves. */
+export interface ShareOptions extends PlannedShare {
   /** Path of the socket between QEMU and virtiofsd; made here. */
   readonly socket: string;
   /** Where virtiofsd's messages go: a descriptor. */
@@ -38,7 +42,8 @@ function findDaemon(): Daemon | undefined {
 
 function daemonArguments(daemon: Daemon, path: string, writable: boolean): string[] {
   if (daemon.kind === "c") {
-    return ["--fd=3", "-o", `source=${path},cache=always,sandbox=chroot,xattr,log_level=err`, "--thread-pool-size=1"];
+    const source = path.replace(/[,\\]/g, "\\$&");
+    return ["--fd=3", "-o", `source=${source},cache=always,sandbox=chroot,xattr,log_level=err`, "--thread-pool-size=1"];
   }
   const flags = ["--fd=3", `--shared-dir=${path}`, "--cache=always", "--xattr", "--no-announce-submounts"];
   // Its own sandbox needs privileges; without them it has no more rights than its user.

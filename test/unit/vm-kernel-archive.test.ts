@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: MIT
-import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { kernelHeaders, listKernels, removeKernel, resolveKernel } from "../../src/vm/index.js";
+import { kernelHeaders, kernelSource, listKernels, removeKernel, resolveKernel } from "../../src/vm/index.js";
 import { FakeArchive } from "../fixtures/debian-archive.js";
 import { fakeBzImage, fakeVmlinux } from "../fixtures/kernel-image.js";
-import { hasTool } from "../fixtures/needs.js";
+import { hasTool, needs } from "../fixtures/needs.js";
 
 let dir: string;
 let archive: FakeArchive;
@@ -132,6 +142,28 @@ describe.skipIf(!hasTool("apt-get") || !hasTool("dpkg-deb"))("kernels of an arch
     );
     expect(readFileSync(join(headers, ".kernelvariables"), "utf8")).toBe("CC = gcc\n");
     expect(readFileSync(join(headers, "include/config/auto.conf"), "utf8")).toBe("CONFIG_SMP=y\n");
+  });
+
+  it("come as source: the newest of a series, unpacked once", async (context) => {
+    needs(context, hasTool("xz"), "xz");
+    for (const version of ["6.9.1-1", "6.9.2-1"]) {
+      mkdirSync(join(dir, "linux-source-6.9"), { recursive: true });
+      writeFileSync(join(dir, "linux-source-6.9/Makefile"), `# ${version}\n`);
+      const { stdout } = spawnSync("tar", ["-cJ", "-C", dir, "linux-source-6.9"]);
+      archive.add({ name: "linux-source-6.9", version, files: { "usr/src/linux-source-6.9.tar.xz": stdout } });
+    }
+    archive.publish("trixie-backports");
+    const [source, again] = await Promise.all([kernelSource("6.9"), kernelSource("6.9")]);
+    expect(again).toEqual(source);
+    expect(source).toMatchObject({ package: "linux-source-6.9", version: "6.9.2-1", suite: "trixie-backports" });
+    expect(readFileSync(join(source.folder, "Makefile"), "utf8")).toBe("# 6.9.2-1\n");
+    expect(await kernelSource("6.9.1")).toMatchObject({ version: "6.9.1-1" });
+    await expect(kernelSource("6.8")).rejects.toThrow(code("XDPCTL_E_NO_KERNEL"));
+    const abort = new AbortController();
+    const log = (text: string): void => void (text.startsWith("unpacking") && abort.abort("SIGINT"));
+    rmSync(source.folder, { recursive: true });
+    await expect(kernelSource("6.9.2", { log, signal: abort.signal })).rejects.toThrow(code("XDPCTL_E_INTERRUPTED"));
+    expect(readdirSync(join(dir, "cache", "sources"))).toEqual(["linux-source-6.9_6.9.1-1"]);
   });
 
   it("are no choice when a part is gone", async () => {

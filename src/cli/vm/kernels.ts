@@ -100,6 +100,23 @@ function headers(kernels: Command, context: Context): void {
   });
 }
 
+function source(kernels: Command, context: Context): void {
+  const { terminal } = context;
+  leaf(kernels, "source <version>", "the source of a kernel, as Debian has it; fetches what is missing", [
+    ["xdpctl vm kernels source 7.2", "prints the folder; scripts/build-kernel builds it"],
+    ["xdpctl vm kernels source 7.2 --update", "the newest that Debian has now"],
+  ])
+    .option("-u, --update", "ask Debian's archive what it has now")
+    .action(async (version: string, options: { update?: boolean }) => {
+      const { kernelSource } = await import("../../vm/index.js");
+      const work = { log: (text: string) => terminal.note(text), signal: context.signal };
+      const found = await ended(context, () => kernelSource(version, { ...work, refresh: options.update === true }));
+      if (found === undefined) return;
+      terminal.line(found.folder);
+      terminal.json(found);
+    });
+}
+
 function remove(kernels: Command, context: Context): void {
   const { terminal } = context;
   leaf(kernels, "rm <version...>", "take kernels out of the cache", [
@@ -135,5 +152,6 @@ export function registerKernels(vm: Command, context: Context): void {
   list(kernels, context);
   fetch(kernels, context);
   headers(kernels, context);
+  source(kernels, context);
   remove(kernels, context);
 }

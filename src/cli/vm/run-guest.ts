@@ -30,7 +30,7 @@ export async function once(
     // A terminal shows whose output is whose; elsewhere standard error is the command's.
     const tell = quiet !== true && process.stderr.isTTY ? (text: string) => terminal.note(text) : say;
     tell(`Linux ${options.kernel.version} (${options.kernel.source}) under ${name.toUpperCase()}: ${reason}`);
-    say(`root: / over virtiofs (${guest.shared}), ${guest.protection}`);
+    say(`root: ${options.root ?? "/"} ${guest.shared}, ${guest.protection}`);
     if (gdb === true) terminal.note(`gdb -ex 'target remote ${guest.gdbSocket}' ${options.kernel.image}`);
     if (shown === true) follow = followConsole(guest.console, (text) => process.stderr.write(text));
     return guest;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { totalmem } from "node:os";
-import type { AcceleratorChoice } from "../../vm/index.js";
+import type { AcceleratorChoice, RootKind } from "../../vm/index.js";
 import { usage } from "../command.js";
 import { parseBytes } from "../quantities.js";
 
@@ -21,6 +21,8 @@ export interface RunOptions {
   gdb?: boolean;
   watchdog?: boolean;
   console?: boolean;
+  root?: string;
+  rootFs?: RootKind;
   accel?: AcceleratorChoice;
   qemu?: string;
   timeout?: number;
@@ -52,6 +54,12 @@ export function size(text: string): number {
       `from ${LEAST}M, below which no kernel boots, to ${most}M`,
     );
   return mib;
+}
+
+export function rootFs(text: string): RootKind {
+  if (text !== "virtiofs" && text !== "9p" && text !== "initramfs")
+    throw usage(`--root-fs is virtiofs, 9p or initramfs, not ${JSON.stringify(text)}`);
+  return text;
 }
 
 const CHOICES: readonly AcceleratorChoice[] = ["auto", "kvm", "tcg", "kvm,tcg"];

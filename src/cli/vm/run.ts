@@ -9,13 +9,15 @@ import type { Context } from "../context.js";
 import { type MatrixRow, table } from "./matrix.js";
 import { once } from "./run-guest.js";
 import { parseCount, parseDuration } from "../quantities.js";
-import { accel, DEFAULT_KERNEL, type RunOptions, several, size } from "./run-options.js";
+import { accel, DEFAULT_KERNEL, rootFs, type RunOptions, several, size } from "./run-options.js";
 
 export function registerRun(vm: Command, context: Context): void {
   vm.command("run [command...]")
     .description("boot a kernel on top of this machine's files, run a command there, and end with its exit status")
     .option("-k, --kernel <spec>", "file, version, `host`, debian:SUITE[:FLAVOUR], or a kernel tree")
     .option("--kernels <list>", "run it on each of several kernels, and show a table")
+    .option("--root <dir>", "this root (scripts/build-rootfs) instead of this machine's files")
+    .option("--root-fs <name>", "virtiofs, 9p, or initramfs with --root: what the kernel has by default", rootFs)
     .option("--overlay <dir>", "let the guest write there, and throw it away (`/`: everywhere)", several)
     .option("--rw <dir>", "let the guest really write there, and nowhere else", several)
     .option("--clear-dir <dir>", "empty and writable in the guest", several)
@@ -54,6 +56,10 @@ export function registerRun(vm: Command, context: Context): void {
       const argv = given.length > 0 ? given : [process.env.SHELL ?? "/bin/sh"];
       if (options.kernels !== undefined && options.kernel !== undefined)
         throw usage("--kernel and --kernels can't be used together");
+      if (options.root !== undefined && [options.overlay, options.clearDir, options.clearFile].some(Boolean))
+        throw usage(
+          "--overlay, --clear-dir and --clear-file are for this machine's files: with --root all may be written to",
+        );
       if (options.json === true && options.kernels === undefined && options.dryRun !== true)
         throw usage("--json is for --dry-run and --kernels: a command's output is its own");
       try {
@@ -119,6 +125,8 @@ async function guestOptions(context: Context, spec: string, options: RunOptions)
   const modules = options.module ?? [];
   return {
     kernel,
+    ...(options.rootFs === undefined ? {} : { rootKind: options.rootFs }),
+    ...(options.root === undefined ? {} : { root: folder(options.root, "--root") }),
     overlays: (options.overlay ?? []).map((path) => folder(path, "--overlay")),
     writable: (options.rw ?? []).map((path) => folder(path, "--rw")),
     clearDirs: (options.clearDir ?? []).map((path) => folder(path, "--clear-dir")),
@@ -139,17 +147,30 @@ async function guestOptions(context: Context, spec: string, options: RunOptions)
   };
 }
 
+/** The directory in which the command begins: this one, unless the guest has it not. */
+async function cwdOf({ root, writable = [] }: GuestOptions): Promise<string> {
+  if (root === undefined) return process.cwd();
+  const { imageCwd } = await import("../../vm/index.js");
+  return imageCwd(root, writable, process.cwd());
+}
+
 const ALWAYS = ["HOME", "TERM", "PATH", "SHELL", "PWD", "USER", "LOGNAME", "LANG"];
 
 /** The same user, directory and environment as here. */
-async function commandOptions(argv: readonly string[], options: RunOptions): Promise<GuestCommandOptions> {
+async function commandOptions(
+  guest: GuestOptions,
+  argv: readonly string[],
+  options: RunOptions,
+): Promise<GuestCommandOptions> {
   const { terminalOf } = await import("../../vm/index.js");
   const names = options.passEnv === undefined ? Object.keys(process.env) : [...ALWAYS, ...options.passEnv];
   const terminal = terminalOf();
+  const cwd = await cwdOf(guest);
+  const env = Object.fromEntries(names.map((name) => [name, process.env[name]]));
   return {
     argv: argv as [string, ...string[]],
-    env: Object.fromEntries(names.map((name) => [name, process.env[name]])),
-    cwd: process.cwd(),
+    env: env.PWD === undefined ? env : { ...env, PWD: cwd },
+    cwd,
     uid: process.getuid?.() ?? 0,
     gid: process.getgid?.() ?? 0,
     groups: process.getgroups?.() ?? [],
@@ -161,13 +182,15 @@ async function commandOptions(argv: readonly string[], options: RunOptions): Pro
 async function single(context: Context, argv: readonly string[], options: RunOptions): Promise<number> {
   const guest = await guestOptions(context, options.kernel ?? DEFAULT_KERNEL, options);
   if (options.dryRun === true) {
-    const { guestCommand } = await import("../../vm/index.js");
+    const { guestCommand, rootKind } = await import("../../vm/index.js");
     const words = guestCommand(guest);
+    const root = rootKind(guest.kernel, guest.rootKind, guest.root !== undefined);
+    if (options.verbose === true) context.terminal.note(`root: ${guest.root ?? "/"} by ${root}`);
     context.terminal.line(words.map(quoted).join(" "));
-    context.terminal.json({ command: words, kernel: guest.kernel });
+    context.terminal.json({ command: words, kernel: guest.kernel, root });
     return 0;
   }
-  return await once(context, guest, await commandOptions(argv, options), options);
+  return await once(context, guest, await commandOptions(guest, argv, options), options);
 }
 
 function quoted(word: string): string {
@@ -220,7 +243,7 @@ async function matrixRow(
       context.terminal.line(guestCommand(guest).map(quoted).join(" "));
       return { ...row, status: 0, seconds: seconds() };
     }
-    const status = await once(context, guest, await commandOptions(argv, options), options);
+    const status = await once(context, guest, await commandOptions(guest, argv, options), options);
     return { ...row, status, seconds: seconds() };
   } catch (error) {
     const failure = XdpctlError.wrap(error);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ErrorObject } from "../../../errors/index.js";
 import { nodeDir } from "../../paths.js";
@@ -96,6 +96,11 @@ export function readRecord(path: string): GuestRecord | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Removes the sockets of an earlier boot: each virtiofsd makes its own. */
+export function removeSockets(dir: string): void {
+  for (const name of readdirSync(dir)) if (name.endsWith(".sock")) rmSync(join(dir, name), { force: true });
 }
 
 /** Writes a file at once and whole. */

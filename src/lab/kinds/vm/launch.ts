@@ -6,7 +6,7 @@ import { XdpctlError } from "../../../errors/index.js";
 import { packageRoot } from "../../paths.js";
 import { isRunning } from "../../processes.js";
 import type { ProcessMark } from "../../state.js";
-import { type GuestFiles, readRecord, writeJson } from "./files.js";
+import { type GuestFiles, readRecord, removeSockets, writeJson } from "./files.js";
 
 /** How often a guest is started, where the emulated processor is what fails. */
 export const MOST_BOOTS = 3;
@@ -24,7 +24,8 @@ export function startSupervisor(
   for (const path of [files.record, files.log, files.console, files.dmesg, files.agent, join(files.dir, "s")]) {
     rmSync(path, { recursive: true, force: true });
   }
-  for (const name of ["qemu.log", "root.sock"]) rmSync(join(files.dir, name), { force: true });
+  rmSync(join(files.dir, "qemu.log"), { force: true });
+  removeSockets(files.dir);
   mkdirSync(join(files.dir, "s"), { mode: 0o700 });
   writeJson(files.plan, plan);
   const argv = [join(packageRoot(), "bin", "xdpctl.cjs"), "lab", verb, files.plan];

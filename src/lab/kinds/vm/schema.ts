@@ -6,6 +6,12 @@ export const VM_PROPERTIES = {
     anyOf: [{ type: "string" }, { type: "number" }],
     description: "As `vm run --kernel` takes it: 7.2 (the default), 6.12, 6.1, a file, `host`, `debian:SUITE`.",
   },
+  root: {
+    type: "string",
+    pattern: "^[^\\0]+$",
+    description:
+      "A folder with a root of its own (scripts/build-rootfs), relative to this file; by default it has this machine's files.",
+  },
   memory: {
     type: "string",
     pattern: "^[1-9][0-9]{0,6}[MG]$",

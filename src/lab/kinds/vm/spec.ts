@@ -8,7 +8,7 @@ const CPUS = 2;
 
 /** What the lab file says of a guest. */
 export function vmSpec({ settings }: NodeDraft): VmSpec {
-  const { kernel = KERNEL, memory = MEMORY, cpus = CPUS, modules = [], lab = false } = settings;
+  const { kernel = KERNEL, root, memory = MEMORY, cpus = CPUS, modules = [], lab = false } = settings;
   const size = Number.parseInt(memory, 10) * (memory.endsWith("G") ? 1024 : 1);
-  return { kernel, memory: size, cpus, modules, lab };
+  return { kernel, ...(root === undefined ? {} : { root }), memory: size, cpus, modules, lab };
 }

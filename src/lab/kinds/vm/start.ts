@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { createHash } from "node:crypto";
+import { realpathSync, statSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { XdpctlError } from "../../../errors/index.js";
 import { inNamespaces } from "../../../linux/index.js";
@@ -24,8 +25,17 @@ export function locatedVm(spec: LabSpec, node: NodeSpec): VmSpec {
   return {
     ...vm,
     kernel: vm.kernel.includes("/") ? located(vm.kernel) : vm.kernel,
+    ...(vm.root === undefined ? {} : { root: rootFolder(located(vm.root), node.name) }),
     modules: vm.modules.map((name) => (isModuleFile(name) ? located(name) : name)),
   };
+}
+
+/** The image itself, also where the path is a link to it: with another it is another guest. */
+function rootFolder(path: string, node: string): string {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return realpathSync(path);
+  throw new XdpctlError("XDPCTL_E_NO_FILE", `${node}: there is no folder ${path} for its root`, {
+    remedy: "`scripts/build-rootfs` makes one",
+  });
 }
 
 export const isModuleFile = (name: string): boolean => name.includes("/") || name.endsWith(".ko");

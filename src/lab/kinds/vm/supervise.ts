@@ -20,6 +20,7 @@ export async function superviseGuest(planPath: string): Promise<void> {
     files,
     options: async (log, signal) => ({
       kernel: await resolveKernel(vm.kernel, { log, signal }),
+      ...(vm.root === undefined ? {} : { root: vm.root }),
       hostName: node.name,
       memory: vm.memory,
       cpus: vm.cpus,

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-import { appendFileSync, closeSync, existsSync, openSync, rmSync, writeSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { appendFileSync, closeSync, existsSync, openSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
 import { XdpctlError } from "../../../errors/index.js";
 import { decodeRecord } from "../../../linux/index.js";
 import { type Accelerator, boot, Guest, type GuestOptions, Relay } from "../../../vm/index.js";
-import { type GuestFiles, type GuestRecord, writeJson } from "./files.js";
+import { type GuestFiles, type GuestRecord, removeSockets, writeJson } from "./files.js";
 import { MOST_BOOTS } from "./launch.js";
 
 const LOOK_MS = 500;
@@ -78,7 +78,7 @@ export async function supervise({ files, options, prepare, serve }: Charge): Pro
       stopped,
       onRetry: (error, attempt) => {
         appendFileSync(files.log, `boot ${attempt}: ${[error.message, ...error.lines].join("\n")}\n`);
-        rmSync(join(files.dir, "root.sock"), { force: true });
+        removeSockets(files.dir);
       },
     });
     if (booted === undefined) return;
