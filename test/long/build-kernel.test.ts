@@ -60,12 +60,12 @@ it("a kernel is built once, boots with this machine's files and xdpctl, and take
   expect(run.stderr).toContain("over 9p (QEMU)");
   expect(run.stdout).toMatch(/^7\.2\.\d+-long\n1\nlo {2}guard\n$/);
 
-  fragment("test-no-virtiofs", ...lines, "CONFIG_IFB=y");
+  fragment("test-no-virtiofs", ...lines, "CONFIG_NLMON=y");
   const started = performance.now();
   const changed = build(...words);
   expect(changed.status, changed.stderr).toBe(0);
   // Compiled are one driver and what knows all options; most of it is the link, with its BTF.
   expect(performance.now() - started).toBeLessThan(900_000);
-  const ifb = guest("-k", kernel, "--", "ip", "link", "add", "x", "type", "ifb");
-  expect(ifb.status, ifb.stderr).toBe(0);
+  const nlmon = guest("-k", kernel, "--", "ip", "link", "add", "x", "type", "nlmon");
+  expect(nlmon.status, nlmon.stderr).toBe(0);
 });
