@@ -1,7 +1,20 @@
 // SPDX-License-Identifier: MIT
 
 /** What Node takes some milliseconds each to load, and few commands use. */
-const SLOW = ["child_process", "net", "readline", "stream", "tty", "worker_threads"];
+const SLOW = [
+  ...[
+    "child_process",
+    "crypto",
+    "dns/promises",
+    "fs/promises",
+    "net",
+    "readline",
+    "readline/promises",
+    "stream",
+    "tty",
+  ],
+  ...["worker_threads", "zlib"],
+];
 
 /** An esbuild plugin: Node's slow modules are loaded at the first use of what they export, not at the import. */
 export const lazyBuiltins = {

@@ -8,15 +8,15 @@ import type { Context } from "./context.js";
 
 export const COMMAND_NAMES: readonly string[] = Object.keys(COMMANDS);
 
-/** The commands as commander knows them: only `name`, or all of them. */
-export async function buildProgram(context: Context, name?: string): Promise<Command> {
+/** The commands as commander knows them: only `name`, or all of them; of its own commands perhaps only `verb`. */
+export async function buildProgram(context: Context, name?: string, verb?: string): Promise<Command> {
   const program = root((text) => context.terminal.raw(text));
   program.option("-V, --version", "print the version");
   program.hook("preAction", (_, command) => {
     if ((command.opts() as { json?: boolean }).json === true) context.terminal.jsonMode = true;
   });
   for (const [key, load] of Object.entries(COMMANDS)) {
-    if (name === undefined || key === name) await (await load())(program, context);
+    if (name === undefined || key === name) await (await load())(program, context, verb);
   }
   return program;
 }
@@ -37,7 +37,7 @@ export async function dispatch(argv: readonly string[], context: Context): Promi
     program.addHelpText("after", exampleText(OVERVIEW)).outputHelp();
     return;
   }
-  const program = await buildProgram(context, known ? name : undefined);
+  const program = await buildProgram(context, known ? name : undefined, args[1]);
   try {
     await program.parseAsync(args, { from: "user" });
   } catch (error) {

@@ -2,8 +2,11 @@
 import type { Command } from "commander";
 import type { Context } from "../context.js";
 
-/** Puts a command into a program; what it needs to act is imported when it acts. */
-export type Register = (program: Command, context: Context) => void | Promise<void>;
+/**
+ * Puts a command into a program; what it needs to act is imported when it acts. A command with commands of its own may leave
+ * out all but `verb`, the next word of the line, where that is one of them.
+ */
+export type Register = (program: Command, context: Context, verb?: string) => void | Promise<void>;
 
 /** Every command by its first word, in the order of the help. Only the one that is called is loaded. */
 export const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {

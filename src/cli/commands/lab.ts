@@ -3,9 +3,9 @@ import type { Command } from "commander";
 import { exampleText } from "../command.js";
 import type { Context } from "../context.js";
 
-export async function register(program: Command, context: Context): Promise<void> {
+export async function register(program: Command, context: Context, verb?: string): Promise<void> {
   const { registerLab } = await import("../lab/index.js");
-  registerLab(program, context);
+  await registerLab(program, context, verb);
   const lab = program.commands.find((command) => command.name() === "lab");
   lab?.addHelpText(
     "after",

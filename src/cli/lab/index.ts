@@ -2,43 +2,14 @@
 import type { Command } from "commander";
 import { group } from "../command.js";
 import type { Context } from "../context.js";
-import { registerCapture } from "./capture.js";
-import { registerConsole, registerGdb } from "./console.js";
-import { registerDeploy, registerDestroy, registerGc, registerValidate } from "./deploy.js";
-import { registerEvents } from "./events.js";
-import { registerExec, registerShell } from "./exec.js";
-import { registerImpair } from "./impair.js";
-import { registerDeployInside, registerTestInside } from "./inside.js";
-import { registerInspect, registerList } from "./inspect.js";
-import { registerLink } from "./link.js";
-import { registerRun } from "./run.js";
-import { registerSupervise } from "./supervise.js";
-import { registerTest } from "./test.js";
-import { registerTmux } from "./tmux.js";
 
-/** The commands `lab …`. What they need to act is imported when they act. */
-export function registerLab(program: Command, context: Context): void {
-  const { terminal } = context;
+/**
+ * The commands `lab …`. What they need to act is imported when they act; and `lab exec`, which stands for other commands and
+ * shall take no longer than they do, is not made to wait for the rest.
+ */
+export async function registerLab(program: Command, context: Context, verb?: string): Promise<void> {
   const lab = group(program, "lab", "labs: machines, bridges and links from one file");
   lab.enablePositionalOptions();
-  registerDeploy(lab, context);
-  registerDestroy(lab, terminal);
-  registerInspect(lab, terminal);
-  registerList(lab, terminal);
-  registerExec(lab);
-  registerShell(lab);
-  registerConsole(lab, terminal);
-  registerGdb(lab, terminal);
-  registerRun(lab, context);
-  registerCapture(lab, context);
-  registerEvents(lab, context);
-  registerLink(lab, context);
-  registerTest(lab, context);
-  registerTmux(lab, context);
-  registerImpair(lab, terminal);
-  registerGc(lab, terminal);
-  registerSupervise(lab);
-  registerTestInside(lab, context);
-  registerDeployInside(lab);
-  registerValidate(lab, terminal);
+  if (verb === "exec") (await import("./exec.js")).registerExec(lab);
+  else (await import("./verbs.js")).registerVerbs(lab, context);
 }

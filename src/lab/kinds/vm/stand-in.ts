@@ -30,8 +30,11 @@ function guestDirectory(): string {
 
 /** Calls `body` with the agent of a guest. Errors: XDPCTL_E_VM_DIED and others, with why the guest is gone. */
 export async function withAgent<T>(place: GuestPlace, body: (agent: Agent) => Promise<T>): Promise<T> {
+  // The guest's supervisor takes the connection while we load what talks to it.
+  const socket = connect(place.files.agent);
+  socket.on("error", () => undefined);
   const { Agent } = await import("../../../vm/index.js");
-  const agent = new Agent(connect(place.files.agent));
+  const agent = new Agent(socket);
   try {
     return await body(agent);
   } catch (error) {
