@@ -13,12 +13,17 @@ import { XdpctlError } from "../errors/index.js";
 export const ERRAND_PORT = "xdpctl.lab";
 /** Bytes of standard input that may be on their way: more is sent when the host has taken them. */
 export const ERRAND_CHUNK = 16 * 1024;
+/** How often a client says that it waits; the host gives it up after a dozen of them. */
+export const ERRAND_BEAT_MS = 5000;
+const SIGPIPE = 13;
 
 export type ErrandRequest =
   | { readonly id: string; readonly run: readonly string[]; readonly cwd: string }
   /** Base64; null is the end of it. */
   | { readonly id: string; readonly input: string | null }
-  | { readonly id: string; readonly signal: "SIGINT" | "SIGTERM" };
+  | { readonly id: string; readonly signal: "SIGINT" | "SIGTERM" }
+  /** Said again and again: who says it no longer has ended without a word. */
+  | { readonly id: string; readonly waits: true };
 
 export type ErrandAnswer =
   | { readonly id: string; readonly stream: 1 | 2; readonly bytes: string }
@@ -61,7 +66,7 @@ export interface ErrandOptions {
   readonly input?: Readable | undefined;
   readonly output: Writable;
   readonly errors: Writable;
-  /** Aborting it interrupts the command. */
+  /** Aborting it ends the command: by SIGTERM where that is the reason, else as Ctrl-C does. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -70,16 +75,27 @@ export async function runErrand(port: string, run: readonly string[], options: E
   const file = await openPort(port);
   const id = `${process.pid}-${process.hrtime.bigint()}`;
   const send = (request: ErrandRequest): Promise<unknown> => file.write(`${JSON.stringify(request)}\n`);
-  const interrupt = (): void => void send({ id, signal: "SIGINT" }).catch(() => undefined);
+  const say = (request: ErrandRequest): void => void send(request).catch(() => undefined);
+  const { input, output, errors, signal } = options;
+  const interrupt = (): void => say({ id, signal: signal?.reason === "SIGTERM" ? "SIGTERM" : "SIGINT" });
   let taken = (): void => {};
+  let broken = false;
+  const gone = (): void => {
+    broken = true;
+    say({ id, signal: "SIGTERM" });
+  };
+  output.on("error", gone);
+  const beat = setInterval(() => say({ id, waits: true }), ERRAND_BEAT_MS);
   try {
+    // The end of what a client before may have left unfinished.
+    await file.write("\n");
     await send({ id, run, cwd: process.cwd() });
-    options.signal?.addEventListener("abort", interrupt);
-    void feed(options.input, async (input) => {
+    signal?.addEventListener("abort", interrupt);
+    void feed(input, async (bytes) => {
       const answered = new Promise<void>((resolve) => {
         taken = resolve;
       });
-      await send({ id, input });
+      await send({ id, input: bytes });
       await answered;
     });
     const lines = new Lines(1 << 20);
@@ -92,16 +108,27 @@ export async function runErrand(port: string, run: readonly string[], options: E
         });
       }
       for (const line of lines.push(buffer.subarray(0, bytesRead))) {
-        const answer = JSON.parse(line) as ErrandAnswer;
-        if (answer.id !== id) continue;
-        if ("status" in answer) return answer.status;
+        const answer = answerIn(line);
+        if (answer?.id !== id) continue;
+        if ("status" in answer) return broken ? 128 + SIGPIPE : answer.status;
         if ("taken" in answer) taken();
-        else await write(answer.stream === 1 ? options.output : options.errors, Buffer.from(answer.bytes, "base64"));
+        else if (!broken) await write(answer.stream === 1 ? output : errors, Buffer.from(answer.bytes, "base64"));
       }
     }
   } finally {
-    options.signal?.removeEventListener("abort", interrupt);
+    clearInterval(beat);
+    output.off("error", gone);
+    signal?.removeEventListener("abort", interrupt);
     await file.close();
+  }
+}
+
+/** What is none is the end of an answer to somebody else. */
+function answerIn(line: string): ErrandAnswer | undefined {
+  try {
+    return JSON.parse(line) as ErrandAnswer;
+  } catch {
+    return undefined;
   }
 }
 

@@ -112,13 +112,21 @@ export function writeState(state: LabState): void {
   renameSync(`${path}.new`, path);
 }
 
+/** Names the one lab that there is for a process: what a guest asks for sees no other. */
+export const ONLY_LAB = "XDPCTL_ONLY_LAB";
+
+export function isShown(lab: string): boolean {
+  const only = process.env[ONLY_LAB];
+  return only === undefined || only === lab;
+}
+
 /**
  * The state of a lab; undefined when there is none, `null` when there is one that can't be read. `root` is where another
  * process has its `/`: what it sees need not be what we see.
  */
 export function readState(lab: string, root = ""): LabState | undefined | null {
   // A name that can't be a lab's must not become a path.
-  if (!/^[A-Za-z0-9_-]+$/.test(lab)) return undefined;
+  if (!/^[A-Za-z0-9_-]+$/.test(lab) || !isShown(lab)) return undefined;
   let text: string;
   try {
     text = readFileSync(`${root}${statePath(lab)}`, "utf8");
@@ -136,7 +144,7 @@ export function readState(lab: string, root = ""): LabState | undefined | null {
 /** The names of labs that have a directory, whatever state they are in. */
 export function labNames(): string[] {
   try {
-    return readdirSync(LABS_DIR).sort();
+    return readdirSync(LABS_DIR).filter(isShown).sort();
   } catch {
     return [];
   }

@@ -33,6 +33,8 @@ interface Way {
 class Output extends Readable {
   readonly #granted: (bytes: number) => void;
   #taken = 0;
+  /** Bytes that came and are not granted again: never more than a window, unless it is no agent of ours that writes. */
+  #ungranted = 0;
 
   constructor(granted: (bytes: number) => void) {
     super({ highWaterMark: WINDOW });
@@ -40,6 +42,8 @@ class Output extends Readable {
   }
 
   received(data: Buffer): void {
+    this.#ungranted += data.length;
+    if (this.#ungranted > WINDOW) throw new Error("the guest sent more than was granted");
     this.#taken += data.length;
     // Where the reader is behind, the rest is granted when it asks again.
     if (this.push(Buffer.from(data))) this.#grant();
@@ -52,6 +56,7 @@ class Output extends Readable {
   #grant(): void {
     const bytes = this.#taken;
     this.#taken = 0;
+    this.#ungranted -= bytes;
     if (bytes > 0) this.#granted(bytes);
   }
 }

@@ -12,6 +12,7 @@ import {
   GUEST,
   HOST,
   PROTOCOL_VERSION,
+  WINDOW,
 } from "./frames.js";
 
 /**
@@ -120,7 +121,10 @@ class Client {
   #fromGuest(id: number, { type, stream, data }: Frame): void {
     const errand = this.#errands.get(id);
     if (errand === undefined) return;
-    if (type === GUEST.data && (stream === 1 || stream === 2)) errand.ungranted[stream] += data.length;
+    if (type === GUEST.data && (stream === 1 || stream === 2)) {
+      errand.ungranted[stream] += data.length;
+      if (errand.ungranted[stream] > WINDOW) throw new Error("the guest sent more than was granted");
+    }
     if (!this.#gone) this.#socket.write(encodeFrame(type, id, data, stream));
     if (type === GUEST.done) this.#end(id, errand);
     if (!this.#gone) return;

@@ -284,6 +284,9 @@ describe("vm run", () => {
     // As on the host: who writes to a reader that left gets SIGPIPE.
     const left = shell("RUN yes | head -n 1; echo $PIPESTATUS");
     expect(left.stdout.toString()).toBe("y\n141\n");
+    expect(shell("RUN head -c 3000000 /dev/zero < /dev/null | { sleep 8; wc -c; }").stdout.toString()).toBe(
+      "3000000\n",
+    );
     const full = shell("RUN echo hi > /dev/full");
     expect(full.stderr).toContain("ENOSPC");
     expect(shell("RUN sh -c 'yes & exit 3' > /dev/null").status).toBe(3);

@@ -27,7 +27,8 @@ export async function openRoom(): Promise<LabRoom> {
 async function goOut(room: LabRoom, port: string): Promise<number> {
   const words = process.argv.slice(process.argv.indexOf("lab") + 1);
   const stop = new AbortController();
-  process.on("SIGINT", () => stop.abort());
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(name, () => stop.abort(name === "SIGINT" ? name : "SIGTERM"));
   return await room.runErrand(port, words, {
     input: process.stdin.isTTY ? undefined : process.stdin,
     output: process.stdout,

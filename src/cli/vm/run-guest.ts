@@ -74,12 +74,14 @@ async function follower(guest: Guest, command: GuestCommandOptions): Promise<num
     const exit = await Promise.race([guest.whileItLives(running.exit), gaveUp]).catch(async (error) => {
       throw await guest.lost(error);
     });
-    if (exit === "gave up" || (await Promise.race([streams?.done, gaveUp])) === "gave up") {
+    const complete = exit === "gave up" ? exit : await Promise.race([streams?.done, gaveUp]);
+    if (exit === "gave up" || complete === "gave up") {
       process.stderr.write("xdpctl vm run: the guest was ended: the same signal came again and again\n");
       return 128 + constants.signals.SIGKILL;
     }
     await guest.stop();
-    return statusOf(exit, command.argv[0]);
+    const status = statusOf(exit, command.argv[0]);
+    return complete === false && status === 0 ? 1 : status;
   } finally {
     streams?.restore();
   }

@@ -6,7 +6,7 @@ import { type GuestFiles, guestFilesIn, writeJson } from "../kinds/vm/files.js";
 import { guestEnd, guestTrouble } from "../kinds/vm/launch.js";
 import type { Kernel } from "../../vm/index.js";
 import type { LabSpec } from "../spec.js";
-import { bootId, isAlive, type ProcessMark } from "../state.js";
+import { bootId, isAlive, isShown, type ProcessMark } from "../state.js";
 
 /** What is known on the host of a lab that is in a guest. */
 export interface GuestLabState {
@@ -46,7 +46,7 @@ export const writeGuestLab = (state: GuestLabState): void => writeJson(statePath
 /** The state of a lab in a guest; undefined when there is none, `null` when there is one that can't be read. */
 export function readGuestLab(name: string): GuestLabState | undefined | null {
   // A name that can't be a lab's must not become a path.
-  if (!/^[A-Za-z0-9_-]+$/.test(name) || !isRuntimeDirOwn()) return undefined;
+  if (!/^[A-Za-z0-9_-]+$/.test(name) || !isShown(name) || !isRuntimeDirOwn()) return undefined;
   try {
     const state = JSON.parse(readFileSync(statePath(name), "utf8")) as GuestLabState;
     return state.version === 1 && state.name === name ? state : null;
@@ -58,7 +58,7 @@ export function readGuestLab(name: string): GuestLabState | undefined | null {
 /** The names of this user's labs in guests, whatever state they are in. */
 export function guestLabNames(): string[] {
   try {
-    return isRuntimeDirOwn() ? readdirSync(guestLabsDir()).sort() : [];
+    return isRuntimeDirOwn() ? readdirSync(guestLabsDir()).filter(isShown).sort() : [];
   } catch {
     return [];
   }

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: MIT
-import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { statSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { constants } from "node:os";
 import { join } from "node:path";
-import { type ErrandAnswer, type ErrandRequest, Lines } from "../../errand.js";
+import { ERRAND_BEAT_MS, type ErrandAnswer, type ErrandRequest, Lines } from "../../errand.js";
 import { packageRoot } from "../../paths.js";
+import { ONLY_LAB } from "../../state.js";
 
 /** What a guest may ask for: what looks at its lab, or runs in its machines; nothing that makes or removes labs. */
 const VERBS = ["capture", "events", "exec", "impair", "inspect", "link", "list", "ls"];
 const MOST = 1 << 20;
+const LONGEST_ID = 64;
+/** Bytes of answers that wait for the guest to read them: then nothing more is read of it. */
+const MOST_WAITING = 1 << 20;
+const SILENT_MS = 12 * ERRAND_BEAT_MS;
 
 /**
  * Runs the `lab` commands that a guest's root asks for, one at a time: here, on the host, on its own lab. Only for guests whose
@@ -20,6 +25,8 @@ export class Errands implements Disposable {
   readonly #lab: string;
   readonly #lines = new Lines(MOST);
   #running: { id: string; child: ChildProcess } | undefined;
+  #heard = 0;
+  readonly #look: NodeJS.Timeout;
 
   constructor(path: string, lab: string) {
     this.#lab = lab;
@@ -28,10 +35,15 @@ export class Errands implements Disposable {
     this.#socket.on("data", (bytes: Buffer) => {
       for (const line of this.#lines.push(bytes)) this.#take(line);
     });
-    this.#socket.once("close", () => this.#end());
+    this.#socket.on("drain", () => this.#socket.resume());
+    this.#socket.once("close", () => this[Symbol.dispose]());
+    this.#look = setInterval(() => {
+      if (Date.now() - this.#heard > SILENT_MS) this.#end();
+    }, ERRAND_BEAT_MS);
   }
 
   [Symbol.dispose](): void {
+    clearInterval(this.#look);
     this.#end();
     this.#socket.destroy();
   }
@@ -49,6 +61,9 @@ export class Errands implements Disposable {
       return;
     }
     if (typeof request !== "object" || request === null || typeof request.id !== "string") return;
+    if (request.id.length > LONGEST_ID) return;
+    this.#heard = Date.now();
+    if ("waits" in request) return;
     if ("run" in request) this.#run(request.id, request.run, String(request.cwd));
     else if (request.id !== this.#running?.id) return;
     else if ("signal" in request) this.#running.child.kill(request.signal === "SIGTERM" ? "SIGTERM" : "SIGINT");
@@ -58,18 +73,17 @@ export class Errands implements Disposable {
   #run(id: string, words: readonly unknown[], cwd: string): void {
     // Who asks again has let go of what it asked for before.
     this.#end();
-    const refused = refusal(words, this.#lab);
-    if (refused !== undefined) {
-      this.#answer({ id, stream: 2, bytes: Buffer.from(`error: ${refused}  XDPCTL_E_USAGE\n`).toString("base64") });
-      this.#answer({ id, status: 2 });
-      return;
-    }
+    const refused = refusal(words);
+    if (refused !== undefined) return this.#refuse(id, `${refused}  XDPCTL_E_USAGE`, 2);
     const argv = [join(packageRoot(), "bin", "xdpctl.cjs"), "lab", ...(words as string[])];
-    const child = spawn(process.execPath, argv, {
-      stdio: "pipe",
-      cwd: existsSync(cwd) ? cwd : "/",
-      env: { ...process.env, XDPCTL_LAB: this.#lab },
-    });
+    let child: ChildProcessWithoutNullStreams;
+    try {
+      const env = { ...process.env, XDPCTL_LAB: this.#lab, [ONLY_LAB]: this.#lab };
+      child = spawn(process.execPath, argv, { stdio: "pipe", cwd: folder(cwd), env });
+    } catch (error) {
+      // Arguments that no command can have: with a NUL, or too long.
+      return this.#refuse(id, `${(error as Error).message}  XDPCTL_E_USAGE`, 126);
+    }
     this.#running = { id, child };
     child.stdin.on("error", () => undefined);
     for (const [stream, from] of [
@@ -97,20 +111,25 @@ export class Errands implements Disposable {
     } else stdin?.write(Buffer.from(String(input), "base64"), taken);
   }
 
+  #refuse(id: string, why: string, status: number): void {
+    this.#answer({ id, stream: 2, bytes: Buffer.from(`error: ${why}\n`).toString("base64") });
+    this.#answer({ id, status });
+  }
+
   #answer(answer: ErrandAnswer): boolean {
-    return this.#socket.write(`${JSON.stringify(answer)}\n`);
+    const fits = this.#socket.write(`${JSON.stringify(answer)}\n`);
+    if (this.#socket.writableLength > MOST_WAITING) this.#socket.pause();
+    return fits;
   }
 }
 
-function refusal(words: readonly unknown[], lab: string): string | undefined {
+function folder(path: string): string {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true ? path : "/";
+}
+
+function refusal(words: readonly unknown[]): string | undefined {
   if (!Array.isArray(words) || !words.every((word) => typeof word === "string")) return "this is no command";
   const [verb = ""] = words as string[];
-  if (verb !== "--help" && !VERBS.includes(verb)) {
-    return `\`lab ${verb}\` is not for guests: from here there are ${VERBS.join(", ")}`;
-  }
-  const given = (words as string[]).findIndex((word) => word === "--lab" || word.startsWith("--lab="));
-  const end = words.indexOf("--");
-  if (given < 0 || (end >= 0 && given > end)) return undefined;
-  const name = (words[given] as string).slice(6) || words[given + 1];
-  return name === lab ? undefined : "a guest may use its own lab only";
+  if (verb === "--help" || VERBS.includes(verb)) return undefined;
+  return `\`lab ${verb.slice(0, 40)}\` is not for guests: from here there are ${VERBS.join(", ")}`;
 }

@@ -10,6 +10,7 @@ import type { Argv, Ending, Environment } from "../kind.js";
 import { type GuestFiles, readRecord } from "./files.js";
 
 const DEATH_MS = 1500;
+const LOOK_MS = 1000;
 /** Of these a guest has its own, and not the host's. */
 const OWN_FOLDERS = /^\/(run|dev|proc|sys)(\/|$)/;
 
@@ -51,6 +52,7 @@ export function standIn(place: GuestPlace, argv: Argv, env: Environment, cwd = g
     const { namespaces } = place;
     const terminal = terminalOf();
     let streams: Streams | undefined;
+    let look: NodeJS.Timeout | undefined;
     try {
       const command = agent.exec({
         argv,
@@ -62,11 +64,19 @@ export function standIn(place: GuestPlace, argv: Argv, env: Environment, cwd = g
       const gaveUp = new Promise<"gave up">((resolve) => {
         streams = tie(command, terminal, () => resolve("gave up"));
       });
-      const exit = await Promise.race([command.exit, gaveUp]);
+      const hung = new Promise<never>((_, reject) => {
+        look = setInterval(() => {
+          const { hang } = readRecord(place.files.record) ?? {};
+          if (hang !== undefined) reject(new XdpctlError("XDPCTL_E_VM_HANG", `${place.name}: ${hang}`));
+        }, LOOK_MS);
+      });
+      const exit = await Promise.race([command.exit, gaveUp, hung]);
       if (exit === "gave up") return { signal: "SIGKILL" };
-      await streams?.done;
-      return endingOf(place, argv, exit);
+      const complete = await Promise.race([streams?.done, gaveUp]);
+      const ending = endingOf(place, argv, exit);
+      return complete === false && "code" in ending && ending.code === 0 ? { code: 1 } : ending;
     } finally {
+      clearInterval(look);
       streams?.restore();
     }
   });
