@@ -51,6 +51,18 @@ function inGuest(script: string): { parts: Record<string, string>; stderr: strin
   return { parts: Object.fromEntries(parts), stderr, status };
 }
 
+it("a file that the kernel can't take as a module is refused before the guest boots", () => {
+  const run = (kernel: string, file: string): string =>
+    spawnSync(process.execPath, [join(ROOT, "bin/xdpctl.cjs"), "vm", "run", "-k", kernel, "--module", file, "true"], {
+      encoding: "utf8",
+      timeout: 60_000,
+    }).stderr;
+  expect(run("6.12", module)).toMatch(
+    /genl-echo\.ko is for 7\.2\S*, the guest's kernel is 6\.12\S* {2}XDPCTL_E_BAD_MODULE/,
+  );
+  expect(run(KERNEL, "/etc/passwd")).toMatch(/^error: \/etc\/passwd is no kernel module {2}XDPCTL_E_BAD_MODULE/m);
+});
+
 it("a line goes through the kernel and runs as Lua; events of the module reach Lua hooks; the module may go and come back", () => {
   writeFileSync(
     join(dir, "lines"),
