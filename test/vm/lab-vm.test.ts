@@ -65,7 +65,9 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab with a guest",
   beforeAll(() => {
     host = spawnSync("uname", ["-r"], { encoding: "utf8" }).stdout;
     writeFileSync(FILE, TEXT);
-    const built = spawnSync("scripts/build-kmod", ["--kernel", "7.2", "--quiet", "genl-echo"], { encoding: "utf8" });
+    const built = spawnSync(join(process.cwd(), "scripts/build-kmod"), ["--kernel", "7.2", "--quiet", "genl-echo"], {
+      encoding: "utf8",
+    });
     expect(built.status, built.stderr).toBe(0);
     expect(lab(["deploy", FILE])).toMatchObject({ status: 0, stderr: "" });
   });
@@ -146,10 +148,10 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab with a guest",
     expect(ping("-W", "5")).toBe(0);
     // Fewer queues than processors ask for is what the driver complains of.
     expect(readFileSync(join(RUN, "dmesg.log"), "utf8")).not.toContain("XDP request");
+    expect(exec("xdp", "xdpctl", "unload", "eth1").status).toBe(0);
   });
 
   it("runs Lua by way of its kernel, and what that attaches goes with the REPL", async () => {
-    expect(exec("xdp", "xdpctl", "unload", "eth1").status).toBe(0);
     const repl = new Running([...XDPCTL, "lab", ...execArgs("xdp", "xdpctl", "repl")]);
     const line = async (text: string, answer: string): Promise<void> => {
       repl.write(`${text}\n`);
