@@ -27,9 +27,10 @@ export function ownModules({ modules }: VmSpec, version: string): OwnModules {
 /** What to say of those that are not built. */
 export function missingNotes(vm: VmSpec, version: string): string[] {
   const { missing } = ownModules(vm, version);
+  const clone = existsSync(join(packageRoot(), "scripts/build-kmod"));
   return missing.map((file) => {
     const name = file.slice(file.lastIndexOf("/") + 1, -".ko".length);
-    const build = `\`scripts/build-kmod --kernel ${vm.kernel} ${name}\` builds it`;
-    return `the module ${name}, which is not built for ${version}; ${build}, and the next deploy loads it`;
+    const build = `\`scripts/build-kmod --kernel ${vm.kernel} ${name}\` ${clone ? "" : "of a clone of xdpctl "}builds it`;
+    return `the module ${name}, which is not built for ${version}; ${build}${clone ? ", and the next deploy loads it" : ""}`;
   });
 }
