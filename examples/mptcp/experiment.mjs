@@ -25,16 +25,43 @@ const [SERVER, DETOUR] = ["10.0.3.2", "10.0.5.2"];
 const ALL = ["easy", "lossy-0.5", "lossy-1", "lossy-2", "lossy-5", "delayed-20", "delayed-50", "delayed-100"];
 const SETUPS = { control: [], nat: [DETOUR], vpn: [`vpn:${DETOUR}`] };
 
-const { values } = parseArgs({
-  options: {
-    params: { type: "string", default: "all" },
-    setups: { type: "string", default: Object.keys(SETUPS).join() },
-    rate: { type: "string", default: "10mbit" },
-    seconds: { type: "string", default: "10" },
-    trials: { type: "string", default: "1" },
-    json: { type: "boolean", default: false },
-  },
-});
+const OPTIONS = {
+  params: { type: "string", default: "all" },
+  setups: { type: "string", default: Object.keys(SETUPS).join() },
+  rate: { type: "string", default: "10mbit" },
+  seconds: { type: "string", default: "10" },
+  trials: { type: "string", default: "1" },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", short: "h", default: false },
+};
+
+function usageError(text) {
+  console.error(`error: ${text} (see --help)`);
+  process.exit(2);
+}
+
+function options() {
+  try {
+    return parseArgs({ options: OPTIONS }).values;
+  } catch (error) {
+    return usageError(error.message);
+  }
+}
+
+const values = options();
+if (values.help) {
+  // The head of this file is its help.
+  const [, ...head] = readFileSync(fileURLToPath(import.meta.url), "utf8")
+    .split("\nimport")[0]
+    .split("\n//");
+  console.log(
+    head
+      .map((line) => line.slice(1))
+      .join("\n")
+      .trim(),
+  );
+  process.exit(0);
+}
 const paramsList = values.params === "all" ? [...ALL, ...ALL.map((one) => `sym-${one}`)] : values.params.split(",");
 const setups = values.setups.split(",");
 const seconds = Number(values.seconds);
@@ -43,8 +70,11 @@ const wrong =
   paramsList.find((one) => !/^(sym-)?(easy|(lossy|delayed)-\d+(\.\d+)?)$/.test(one)) ??
   setups.find((one) => !Object.hasOwn(SETUPS, one));
 if (wrong !== undefined || !(seconds > 0) || !(trials >= 1)) {
-  console.error(`error: ${wrong ?? "--seconds and --trials"}: see the head of examples/mptcp/experiment.mjs`);
-  process.exit(2);
+  usageError(
+    wrong === undefined
+      ? "--seconds and --trials take numbers"
+      : `${JSON.stringify(wrong)} is neither a condition nor a setup`,
+  );
 }
 
 const folder = mkdtempSync(join(tmpdir(), "xdpctl-experiment-"));

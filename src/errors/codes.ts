@@ -117,6 +117,10 @@ export const CODES = {
   },
 
   XDPCTL_E_NO_KERNEL: { class: "not-found", remedy: "`xdpctl vm kernels` lists what is cached and available" },
+  XDPCTL_E_BAD_MODULE: {
+    class: "input",
+    remedy: "build it for that kernel (modinfo shows its vermagic), or boot the kernel that it is for",
+  },
   XDPCTL_E_BAD_KERNEL: { class: "input", remedy: "name a vmlinux or a bzImage for x86-64" },
   XDPCTL_E_DOWNLOAD: { class: "not-found", remedy: "does `apt-get update` work here? Cached kernels need no network" },
   XDPCTL_E_CACHE: { class: "limit", remedy: "make room, or set XDPCTL_CACHE; `xdpctl vm kernels rm` removes kernels" },

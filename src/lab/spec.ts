@@ -76,7 +76,10 @@ export interface VmSpec {
   readonly cpus: number;
   /** Whether its root may run `lab` commands on the host. */
   readonly lab: boolean;
-  /** Modules that are loaded before anything else: names, or files (`./echo.ko`), relative to the lab file's directory. */
+  /**
+   * Modules that are loaded before anything else: names, files (`./echo.ko`) relative to the lab file's directory, and
+   * `kmod:NAME`, which is left out where scripts/build-kmod has not built it for the guest's kernel.
+   */
   readonly modules: readonly string[];
 }
 

@@ -4,6 +4,7 @@ import { XdpctlError } from "../errors/index.js";
 import { type DeployOptions, type Made, makeLab, settle, waits } from "./deploy.js";
 import { lease } from "./dhcp.js";
 import { byKind, kindOf } from "./kinds/index.js";
+import { missingNotes } from "./kinds/vm/own-modules.js";
 import { locatedVm } from "./kinds/vm/start.js";
 import type { Lab } from "./lab.js";
 import { withLabLock } from "./lock.js";
@@ -89,9 +90,14 @@ interface Work {
 }
 
 async function fetchKernels(spec: LabSpec, work: Work): Promise<void> {
-  const kernels = new Set(spec.nodes.flatMap((node) => (node.vm === undefined ? [] : [locatedVm(spec, node).kernel])));
+  const vms = spec.nodes.flatMap((node) => (node.vm === undefined ? [] : [{ node, vm: locatedVm(spec, node) }]));
   const { resolveKernel } = await import("../vm/index.js");
-  for (const kernel of kernels) await resolveKernel(kernel, work);
+  for (const kernel of new Set(vms.map(({ vm }) => vm.kernel))) {
+    const { version } = await resolveKernel(kernel, work);
+    for (const { node, vm } of vms.filter((one) => one.vm.kernel === kernel)) {
+      for (const note of missingNotes(vm, version)) work.log?.(`${node.name}: left out: ${note}`);
+    }
+  }
 }
 
 function awaitKinds({ spec, state }: Lab): void {

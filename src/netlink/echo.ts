@@ -13,7 +13,7 @@ export interface EchoReply {
 }
 
 const REMEDY =
-  "it is the module kmod/genl-echo, for a kernel that takes modules: in a guest, `xdpctl vm run --module FILE -- COMMAND`";
+  "it is the module kmod/genl-echo, for a kernel that takes modules: the guest of `npm run lab:vm` has it, others by `xdpctl vm run --module FILE -- COMMAND`";
 
 /** Has a kernel module answer with the text that it is sent: the family ECHO, or one that speaks the same. */
 export class EchoClient implements Disposable {

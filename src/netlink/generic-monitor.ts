@@ -19,6 +19,7 @@ export interface GenericMonitorHandler {
 export class GenericMonitor implements Disposable {
   readonly #socket: NetlinkSocket;
   readonly #watch: LoopHandle;
+  readonly #read: (limit: number) => void;
 
   /** `receiveBuffer`: bytes that may wait in the kernel; 4 MiB where CAP_NET_ADMIN allows. */
   constructor(
@@ -38,12 +39,18 @@ export class GenericMonitor implements Disposable {
     });
     this.#socket = new NetlinkSocket(NETLINK_GENERIC, { groups: ids });
     if (options.receiveBuffer !== undefined) this.#socket.setReceiveBuffer(options.receiveBuffer);
-    this.#watch = loop.watch(this.#socket.fd, (_events, budget) => {
-      const n = this.#socket.notifications(budget, (message) => {
+    this.#read = (limit) => {
+      const n = this.#socket.notifications(limit, (message) => {
         if (message.type === family.id) handler.message(decodeGeneric(message, family.headerSize));
       });
       if (n === -errno.ENOBUFS) handler.lost();
-    });
+    };
+    this.#watch = loop.watch(this.#socket.fd, (_events, budget) => this.#read(budget));
+  }
+
+  /** Reads what waits, for a family that sends no more: all of it, unless the kernel had to drop some. */
+  drain(): void {
+    this.#read(Number.POSITIVE_INFINITY);
   }
 
   close(): void {

@@ -196,8 +196,8 @@ export class GenericSocket implements Disposable {
     try {
       this.#socket.dump(GENL_ID_CTRL, body, what, read, () => policies.clear());
     } catch (error) {
-      // ENODATA: the family has none. EOPNOTSUPP, EINVAL: the kernel is too old to be asked.
-      const none: (number | undefined)[] = [errno.ENODATA, errno.EOPNOTSUPP, errno.EINVAL];
+      // ENODATA: the family has none; ENOENT: neither has it such a command. EOPNOTSUPP, EINVAL: the kernel is too old to be asked.
+      const none: (number | undefined)[] = [errno.ENODATA, errno.ENOENT, errno.EOPNOTSUPP, errno.EINVAL];
       if (XdpctlError.is(error) && none.includes(error.errno)) return undefined;
       throw error;
     }

@@ -24,6 +24,7 @@ export {
   readFamilyName,
 } from "./generic.js";
 export { FamilyCodec } from "./generic-codec.js";
+export { FamilyFollower } from "./family-follower.js";
 export { GenericMonitor, type GenericMonitorHandler } from "./generic-monitor.js";
 export { genericAttribute } from "./generic-value.js";
 export type { BridgeSettings, Link, LinkSettings, LinkXdp, VethEnd, VethPeer, XdpAttachMode } from "./link.js";

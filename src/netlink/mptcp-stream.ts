@@ -76,10 +76,11 @@ function streamSocket(family: 4 | 6): { socket: Socket } & MptcpProtocol {
  * Connects by MPTCP in the calling thread's network namespace (where it is once a name is resolved). Further subflows come and go by the kernel's path manager
  * (`MptcpSocket`); the stream stays whole while one of them lives. Where the kernel has no MPTCP the stream is plain TCP,
  * and says so. A peer without MPTCP answers as plain TCP as well: `mptcpConnections` tells (`fallback`). Linux 5.6.
- * Errors: XDPCTL_E_SYSCALL with the reason, XDPCTL_E_TIMEOUT.
+ * Errors: XDPCTL_E_SYSCALL with the reason, XDPCTL_E_TIMEOUT, XDPCTL_E_USAGE for what is no host or port.
  */
 export async function connectMptcp(options: MptcpConnectOptions): Promise<MptcpStream> {
   const { host, port, localAddress, timeout = DEFAULT_TIMEOUT_MS } = options;
+  checkPlace("connectMptcp", host, port, 1);
   const what = `connecting to ${host} port ${port}`;
   // An address is taken as it is, so that the socket is made before anything is waited for.
   const { address, family } = literal(host) ?? (await resolve(host, what));
@@ -126,13 +127,14 @@ function connected(stream: Stream, what: string, timeout: number): Promise<void>
 
 /**
  * Listens for MPTCP in the calling thread's network namespace; `options` and `onConnection` are those of
- * `net.createServer`. Errors: XDPCTL_E_SYSCALL with the reason.
+ * `net.createServer`. Errors: XDPCTL_E_SYSCALL with the reason, XDPCTL_E_USAGE for what is no host or port.
  */
 export async function listenMptcp(
   { host = "::", port }: MptcpListenOptions,
   onConnection: (socket: Stream) => void,
   options: ServerOpts = {},
 ): Promise<MptcpServer> {
+  checkPlace("listenMptcp", host, port, 0);
   const what = `listening on ${host} port ${port}`;
   const { address, family } = literal(host) ?? (await resolve(host, what));
   const { socket, ...protocol } = streamSocket(family);
@@ -161,6 +163,16 @@ export function isMptcp(stream: Stream): boolean {
   const fd = (stream as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
   const value = new Int32Array(1);
   return fd >= 0 && getSocketOption(fd, SOL_SOCKET, SO_PROTOCOL, value) >= 0 && value[0] === IPPROTO_MPTCP;
+}
+
+/** Before anything is resolved or made: Node and the kernel would take some of these for another host or port. */
+function checkPlace(what: string, host: unknown, port: unknown, lowest: number): void {
+  if (typeof host !== "string" || host === "" || host.includes("\0")) {
+    throw new XdpctlError("XDPCTL_E_USAGE", `${what}: ${JSON.stringify(host)} is no host`);
+  }
+  if (!Number.isInteger(port) || (port as number) < lowest || (port as number) > 65_535) {
+    throw new XdpctlError("XDPCTL_E_USAGE", `${what}: ${String(port)} is no port (${lowest} to 65535)`);
+  }
 }
 
 function literal(host: string): { address: string; family: 4 | 6 } | undefined {

@@ -25,6 +25,7 @@ import {
 } from "./qemu.js";
 import type { Kernel } from "./record.js";
 import { Modules } from "./module-files.js";
+import { checkModule } from "./module-fit.js";
 import { type RootKind, rootKind } from "./root-kind.js";
 import type { PlannedShare } from "./share.js";
 
@@ -124,6 +125,7 @@ export interface Plan {
 export function plan(options: GuestOptions, dir: string): Plan {
   const accel = options.accelerator ?? accelerator();
   const cpus = options.cpus ?? 2;
+  for (const file of options.moduleFiles ?? []) checkModule(file, options.kernel.version);
   const networks = new Networks(options.networks ?? [], cpus, FIRST_FREE_FD, dir === NOWHERE);
   const { kernel } = options;
   const root = rootKind(kernel, options.rootKind, options.root !== undefined);

@@ -96,6 +96,17 @@ describe("a detour", () => {
     server.signal("SIGKILL");
     await server.ended();
     expect(await rules()).toBe("");
+    const away = await xdpctl(
+      "client",
+      "request",
+      "255.255.255.255",
+      `${SERVER}:80`,
+      "--timeout",
+      "500ms",
+      "--want",
+      "0",
+    ).ended();
+    expect(away.stderr).toMatch(/EACCES.*XDPCTL_E_SYSCALL/);
     const nobody = await xdpctl("client", "request", DETOUR, `${SERVER}:80`, "--timeout", "500ms").ended();
     expect(nobody).toMatchObject({ status: 8, stderr: expect.stringContaining("no answer in 0.5 s") });
   });
@@ -126,6 +137,11 @@ describe("a detour", () => {
     // The server sees the detour.
     expect(new Set(subflows("server").map((one) => one.destination))).toEqual(new Set(["10.1.0.10", DETOUR]));
     expect((await sender.ended()).stdout).toContain("at most 2 subflows: every byte arrived");
+    // Who ends first would give the path manager back to the kernel.
+    const second = await xdpctl("client", "run", DETOUR).ended();
+    expect(second).toMatchObject({ status: 6, stderr: expect.stringContaining("XDPCTL_E_OCCUPIED") });
+    const listed = await start("client", ...XDPCTL, "mptcp", "endpoint", "ls").ended();
+    expect(listed.stdout).toContain("path manager: user space (net.mptcp.pm_type=1)");
     client.signal("SIGINT");
     await client.ended();
     expect((await start("client", "cat", "/proc/sys/net/mptcp/pm_type").ended()).stdout).toBe("0\n");

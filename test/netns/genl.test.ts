@@ -37,6 +37,7 @@ it("says what is wrong: family, command, attribute, value, right", () => {
   expect(genl("call", "nlctrl", "3", "2=nope").stderr).toMatch(/ENOENT.*XDPCTL_E_NETLINK/);
   expect(genl("call", "nlctrl", "x")).toMatchObject({ status: 2 });
   expect(genl("call", "nlctrl", "3", "9=1").stderr).toContain("attribute 9 needs a type");
+  expect(genl("call", "nlctrl", "99", "1=x").stderr).toContain("attribute 1 needs a type");
   expect(genl("call", "nlctrl", "3", "1=70000").stderr).toContain('"70000" is no u16');
   expect(genl("call", "nlctrl", "3", "1:u99=1").stderr).toContain('"u99" is no type');
   expect(genl("monitor", "ethtool", "nope").stderr).toContain("its groups: monitor");

@@ -164,5 +164,14 @@ it("falls back to TCP, and says so; what fails has a reason", async () => {
     /EADDRINUSE/,
   );
   const closed = xdpctl(pair.left, ["mptcp", "status"]);
-  expect(closed).toMatchObject({ status: 0, stdout: "no MPTCP sockets\n" });
+  expect(closed).toMatchObject({ status: 0, stdout: expect.stringMatching(/^MPTCP is off .*\nno MPTCP sockets\n$/) });
+});
+
+it("refuses what is no host or port", async () => {
+  const usage = { code: "XDPCTL_E_USAGE" };
+  await expect(connectMptcp({ host: "", port: 80 })).rejects.toMatchObject(usage);
+  for (const port of [-1, 0, 1.5, 70_000, Number.NaN]) {
+    await expect(connectMptcp({ host: "127.0.0.1", port })).rejects.toMatchObject(usage);
+    if (port !== 0) await expect(listenMptcp({ port }, () => {})).rejects.toMatchObject(usage);
+  }
 });

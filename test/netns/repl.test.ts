@@ -56,7 +56,7 @@ describe("a script on standard input", () => {
     );
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(stdout).toMatch(
-      /^no maps: .*\neth0 {2}guard .*\n0\nmaps: events, .*deny_v6, .*, stats.*\n5\neth0 {2}guard .*detached\nno maps: .*\n$/,
+      /^no maps: .*\neth0 {2}guard .*\n\d+\nmaps: events, .*deny_v6, .*, stats.*\n5\neth0 {2}guard .*detached\nno maps: .*\n$/,
     );
   });
 

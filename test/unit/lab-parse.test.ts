@@ -344,3 +344,14 @@ describe("containers", () => {
     ]);
   });
 });
+
+describe("modules of a guest", () => {
+  const parsed = (module: string) =>
+    parseLab(`name: t\nnodes: { a: { kind: vm, modules: [${JSON.stringify(module)}] } }\n`).nodes[0]?.vm?.modules;
+
+  it("are names, files of any path, and those of kmod/", () => {
+    for (const module of ["sch_netem", "./build/kmod/7.2.12+deb13-cloud-amd64/a b.ko", "kmod:genl-echo"])
+      expect(parsed(module)).toEqual([module]);
+    for (const module of ["", "kmod:", "kmod:../x", "a\n"]) expect(() => parsed(module)).toThrow(/a module is/);
+  });
+});

@@ -51,6 +51,18 @@ function inGuest(script: string): { parts: Record<string, string>; stderr: strin
   return { parts: Object.fromEntries(parts), stderr, status };
 }
 
+it("a file that the kernel can't take as a module is refused before the guest boots", () => {
+  const run = (kernel: string, file: string): string =>
+    spawnSync(process.execPath, [join(ROOT, "bin/xdpctl.cjs"), "vm", "run", "-k", kernel, "--module", file, "true"], {
+      encoding: "utf8",
+      timeout: 60_000,
+    }).stderr;
+  expect(run("6.12", module)).toMatch(
+    /genl-echo\.ko is for 7\.2\S*, the guest's kernel is 6\.12\S* {2}XDPCTL_E_BAD_MODULE/,
+  );
+  expect(run(KERNEL, "/etc/passwd")).toMatch(/^error: \/etc\/passwd is no kernel module {2}XDPCTL_E_BAD_MODULE/m);
+});
+
 it("a line goes through the kernel and runs as Lua; events of the module reach Lua hooks; the module may go and come back", () => {
   writeFileSync(
     join(dir, "lines"),
@@ -70,6 +82,7 @@ it("a line goes through the kernel and runs as Lua; events of the module reach L
     part repl; xdpctl repl --via ECHO --no-tick < lines; echo "exit $?"
     part after; xdpctl status
     part hook
+    ${process.execPath} ${ROOT}/bin/xdpctl.cjs genl monitor ECHO events --json > heard 2>&1 & monitor=$!
     ${process.execPath} ${ROOT}/bin/xdpctl.cjs run pass eth0 --policy hook.lua > log 2>&1 & run=$!
     wait_for() { for i in $(seq 300); do grep -q "$1" log && return; sleep 0.1; done; echo "no $1"; }
     wait_for "hook  running"
@@ -78,6 +91,7 @@ it("a line goes through the kernel and runs as Lua; events of the module reach L
     insmod ${module}; wait_for "group there"
     echo two > /sys/kernel/debug/genl-echo/trigger; wait_for "event two"
     kill $run; wait $run; echo "exit $?"; cat log
+    part monitor; kill -INT $monitor; wait $monitor; cat heard
     part kernel; dmesg | grep -E "BUG|WARNING|Call Trace|KASAN" | head -5
   `);
   expect(JSON.parse(parts.echo ?? "")).toMatchObject({ text: "hello" });
@@ -91,6 +105,16 @@ it("a line goes through the kernel and runs as Lua; events of the module reach L
   expect(parts.hook).not.toMatch(/^no /m);
   expect(parts.hook).toMatch(/^exit 0$/m);
   expect(parts.hook).toContain("reply from Lua");
+  const heard = (parts.monitor ?? "").trim().split("\n");
+  const states = heard.map(
+    (line) => JSON.parse(line) as { type: string; state?: string; attributes?: { text: string }[] },
+  );
+  expect(states.map(({ type, state, attributes }) => state ?? attributes?.[0]?.text ?? type)).toEqual([
+    "one",
+    "gone",
+    "there",
+    "two",
+  ]);
   expect(parts.kernel).toBe("");
   expect(status).toBe(0);
 });

@@ -65,6 +65,10 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab with a guest",
   beforeAll(() => {
     host = spawnSync("uname", ["-r"], { encoding: "utf8" }).stdout;
     writeFileSync(FILE, TEXT);
+    const built = spawnSync(join(process.cwd(), "scripts/build-kmod"), ["--kernel", "7.2", "--quiet", "genl-echo"], {
+      encoding: "utf8",
+    });
+    expect(built.status, built.stderr).toBe(0);
     expect(lab(["deploy", FILE])).toMatchObject({ status: 0, stderr: "" });
   });
   afterAll(() => {
@@ -149,6 +153,24 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab with a guest",
     expect(ping("-W", "5")).toBe(0);
     // Fewer queues than processors ask for is what the driver complains of.
     expect(readFileSync(join(RUN, "dmesg.log"), "utf8")).not.toContain("XDP request");
+    expect(exec("xdp", "xdpctl", "unload", "eth1").status).toBe(0);
+  });
+
+  it("runs Lua by way of its kernel, and what that attaches goes with the REPL", async () => {
+    const repl = new Running([...XDPCTL, "lab", ...execArgs("xdp", "xdpctl", "repl")]);
+    const line = async (text: string, answer: string): Promise<void> => {
+      repl.write(`${text}\n`);
+      await repl.sees(answer);
+    };
+    await line("via ECHO", "Lua goes through ECHO");
+    await line('print("lua " .. 6 * 7)', "lua 42");
+    await line("load drop eth1", "eth1  drop  native");
+    expect(ping("-W", "1")).toBe(1);
+    await line("load pass eth1", "eth1  pass  native");
+    expect(ping("-W", "5")).toBe(0);
+    repl.write("exit\n");
+    expect(await repl.ended()).toMatchObject({ status: 0 });
+    expect(inspected()?.interfaces[0]?.xdp).toBe(null);
   });
 
   it("stays as it is when it is deployed again, and tells how it died", async () => {

@@ -189,10 +189,9 @@ function monitor(genl: Command, context: Context): void {
   ])
     .option("-n, --count <number>", "end after so many messages", (text) => parseCount("count", text))
     .action(async (name: string, names: string[], options: { count?: number }) => {
-      const { GenericMonitor } = await import("../../netlink/index.js");
+      const { FamilyFollower } = await import("../../netlink/index.js");
       const family: GenericFamily = await withSocket((socket) => socket.family(name));
-      const groups = names.length > 0 ? names : family.groups.map((one) => one.name);
-      if (groups.length === 0) throw usage(`the family ${name} has no multicast groups`);
+      if (family.groups.length === 0) throw usage(`the family ${name} has no multicast groups`);
       const { signal } = context;
       const live = await context.live();
       const json = context.terminal.jsonMode;
@@ -202,7 +201,7 @@ function monitor(genl: Command, context: Context): void {
         enough = resolve;
       });
       const write = (text: string): void => live.write(`${text}\n`);
-      const heard = new GenericMonitor(await context.loop(), family, groups, {
+      const heard = new FamilyFollower(await context.loop(), family.name, names, {
         message: (message) => {
           if (left <= 0) return;
           const time = new Date().toISOString();
@@ -210,6 +209,10 @@ function monitor(genl: Command, context: Context): void {
           if (json) write(JSON.stringify({ type: "genl", time, family: family.name, ...shown }));
           else write([`${time.slice(11, 23)}  ${family.name}  ${messageLines(shown).join("\n")}`].join("\n"));
           if (--left <= 0) enough();
+        },
+        state: (state) => {
+          const news = { type: "family", time: new Date().toISOString(), family: family.name, state };
+          write(json ? JSON.stringify(news) : `${news.time.slice(11, 23)}  family ${state}  ${family.name}`);
         },
         lost: () => {
           const lost = { type: "lost", time: new Date().toISOString(), where: "netlink", name: family.name, count: 1 };

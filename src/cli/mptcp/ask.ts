@@ -51,14 +51,18 @@ export function askDetour(question: DetourQuestion): Promise<number> {
       if (message?.op !== "response" || message.address !== remote || message.port !== remotePort) return;
       resolve(message.detourPort);
     });
-    socket.on("error", (cause: NodeJS.ErrnoException) => {
+    const failed = (cause: NodeJS.ErrnoException): void => {
       // Nobody listens there yet: the next question may find someone.
       if (cause.code === "ECONNREFUSED") return;
       reject(new XdpctlError("XDPCTL_E_SYSCALL", `${what}: ${cause.message}`, { cause }));
-    });
+    };
+    socket.on("error", failed);
     // Connected, it hears its detour only.
     socket.bind({ port: 0, ...(from === undefined ? {} : { address: from }) }, () => {
-      socket.connect(port, detour, () => ask(FIRST_RETRY_MS));
+      // Without a route there it is called, too: with the error.
+      const connected = (cause?: Error): void =>
+        cause === undefined || cause === null ? ask(FIRST_RETRY_MS) : failed(cause);
+      socket.connect(port, detour, connected);
     });
   });
   return answer.finally(() => {

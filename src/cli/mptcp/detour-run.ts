@@ -6,10 +6,11 @@ import type { MptcpEvent, MptcpSocket } from "../../netlink/index.js";
 import { leaf, usage } from "../command.js";
 import { aborted, type Context, settle } from "../context.js";
 import { parseDuration } from "../quantities.js";
+import { alone } from "./alone.js";
 import { askDetour, ipv4 } from "./ask.js";
 import { Chooser } from "./choose.js";
 import { hostPort, tokenText } from "./socket.js";
-import { setForNow } from "./sysctl.js";
+import { pathManager, setForNow } from "./sysctl.js";
 import type { VpnTunnel } from "./vpn-client.js";
 import type { Vpns } from "./vpns.js";
 import { parseWay, type Way } from "./way.js";
@@ -61,6 +62,7 @@ async function runDetours(context: Context, ways: readonly Way[], options: RunOp
   let chooser: Chooser | undefined;
   let vpns: Vpns | undefined;
   try {
+    end.unshift(await alone("detour-run", "a `detour run` runs in this namespace already", "give all detours to one"));
     if (options.policy !== undefined) {
       chooser = await Chooser.load(options.policy, (text) => context.terminal.note(text));
     }
@@ -68,6 +70,7 @@ async function runDetours(context: Context, ways: readonly Way[], options: RunOp
       live.write(`${tunnelText(name, up, tunnel, json)}\n`),
     );
     // The kernel's own path manager opens subflows to addresses of the peer only.
+    if (pathManager() === "userspace") context.terminal.note("net.mptcp.pm_type is 1 already, and will be left so");
     end.unshift(setForNow("mptcp/pm_type", "1"));
     const heard = monitorMptcp(await context.loop(), {
       event: (event) => {

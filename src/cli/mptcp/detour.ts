@@ -21,7 +21,9 @@ export function registerDetour(mptcp: Command, context: Context): void {
     ["xdpctl mptcp detour request 10.9.0.30 10.9.0.10:7000", "prints the detour's port"],
     ["xdpctl mptcp detour request 10.9.0.30 10.9.0.10:80 --want 80", "another one if that is taken"],
   ])
-    .option("--want <port>", "the detour's port that one would like", parsePort)
+    .option("--want <port>", "the detour's port that one would like; 0, the default, is any", (text) =>
+      parseCount("port", text, 0, 65_535),
+    )
     .option("--from <address>", "the address that will use it", ipv4)
     .option("--timeout <duration>", "how long an answer is waited for", parseDuration, 5)
     .action(async (host: string, where: string, options: { want?: number; from?: string; timeout: number }) => {

@@ -7,6 +7,7 @@ import { group, leaf, interfaceName as named, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { parseCount } from "../quantities.js";
 import { withMptcp } from "./socket.js";
+import { pathManager, sayPathManager } from "./sysctl.js";
 
 interface Flags {
   signal?: boolean;
@@ -35,7 +36,8 @@ function show(context: Context, endpoints: readonly MptcpEndpoint[]): void {
       ]),
     );
   }
-  context.terminal.json({ endpoints });
+  sayPathManager(context.terminal);
+  context.terminal.json({ endpoints, pathManager: pathManager() });
 }
 
 /** The endpoint that is meant by its id or address. */

@@ -5,6 +5,7 @@ import { leaf, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { parseCount } from "../quantities.js";
 import { withMptcp } from "./socket.js";
+import { pathManager, sayPathManager } from "./sysctl.js";
 
 const KEYS: Readonly<Record<string, keyof MptcpLimits>> = { subflows: "subflows", accepted: "accepted" };
 
@@ -27,6 +28,7 @@ export function registerLimits(mptcp: Command, context: Context): void {
       return socket.limits();
     });
     context.terminal.line(`subflows ${limits.subflows}  accepted ${limits.accepted}`);
-    context.terminal.json({ limits });
+    sayPathManager(context.terminal);
+    context.terminal.json({ limits, pathManager: pathManager() });
   });
 }

@@ -7,6 +7,7 @@ import { leaf } from "../command.js";
 import type { Context } from "../context.js";
 import { formatCompact } from "../quantities.js";
 import { hostPort, tokenText, withMptcp } from "./socket.js";
+import { mptcpEnabled, pathManager, sayPathManager } from "./sysctl.js";
 
 const COLUMNS = [
   ...["TOKEN", "STATE", "FROM", "TO", "IDS", "INTERFACE"].map((title) => ({ title })),
@@ -51,6 +52,9 @@ export function registerStatus(mptcp: Command, context: Context): void {
     const connections = mptcpConnections();
     const counters = networkCounters("MPTcpExt") ?? new Map<string, number>();
     const { terminal } = context;
+    const enabled = mptcpEnabled();
+    if (!enabled) terminal.line("MPTCP is off in this namespace (net.mptcp.enabled=0): new sockets speak plain TCP");
+    sayPathManager(terminal);
     if (connections.length === 0) terminal.line("no MPTCP sockets");
     else {
       terminal.table(
@@ -68,6 +72,13 @@ export function registerStatus(mptcp: Command, context: Context): void {
     }
     const some = [...counters].filter(([, value]) => value !== 0).map(([name, value]) => `${name} ${value}`);
     if (some.length > 0) terminal.line(`counters: ${some.join(", ")}`);
-    terminal.json({ limits, endpoints, connections, counters: Object.fromEntries(counters) });
+    terminal.json({
+      enabled,
+      pathManager: pathManager(),
+      limits,
+      endpoints,
+      connections,
+      counters: Object.fromEntries(counters),
+    });
   });
 }

@@ -82,6 +82,8 @@ export interface GuestRecord {
   readonly image?: string;
   /** `tcg: KVM is …`. */
   readonly accelerator?: string;
+  /** Files of modules that it shall have, and which were not built. */
+  readonly missing?: readonly string[];
   /** QEMU's process. */
   readonly qemu?: number;
   /** What there is to say of a guest of which nothing is heard. */

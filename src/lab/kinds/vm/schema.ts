@@ -25,7 +25,12 @@ export const VM_PROPERTIES = {
   },
   modules: {
     type: "array",
-    items: { type: "string", pattern: "^[A-Za-z0-9_./-]+$", patternErrorMessage: "a module is `name`, or `./file.ko`" },
-    description: "Modules of its kernel by name, and files (`./echo.ko`, relative to this file), loaded at once.",
+    items: {
+      type: "string",
+      pattern: "^(kmod:[A-Za-z0-9_-]+|(?!kmod:)[^\\u0000-\\u001f\\u007f]+)$",
+      patternErrorMessage: "a module is `name`, `./file.ko`, or `kmod:name`",
+    },
+    description:
+      "Loaded at once: modules of its kernel by name, files (`./echo.ko`, relative to this file), and those of xdpctl's own kmod/ (`kmod:genl-echo`) where scripts/build-kmod has built them.",
   },
 } as const;

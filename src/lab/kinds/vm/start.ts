@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { createHash } from "node:crypto";
-import { realpathSync, statSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { XdpctlError } from "../../../errors/index.js";
 import { inNamespaces } from "../../../linux/index.js";
@@ -67,8 +67,10 @@ export function startGuests(state: LabState, spec: LabSpec, nodes: readonly Node
 }
 
 function runs(state: LabState, node: string): boolean {
-  const { phase, hang } = readRecord(guestFiles(state.name, node).record) ?? {};
-  const works = phase !== "failed" && phase !== "ended" && hang === undefined;
+  const { phase, hang, missing = [] } = readRecord(guestFiles(state.name, node).record) ?? {};
+  // A module that has been built since then is in the next guest.
+  const built = missing.some((file) => existsSync(file));
+  const works = phase !== "failed" && phase !== "ended" && hang === undefined && !built;
   return isAlive(state.machines[node]?.vm?.supervisor) && works;
 }
 

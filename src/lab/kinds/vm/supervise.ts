@@ -7,6 +7,7 @@ import { serveConsoles } from "./console-shell.js";
 import { Errands } from "./errands.js";
 import { type GuestPlan, guestFiles } from "./files.js";
 import { MASQUERADE_MODULES } from "./setup.js";
+import { isOwnModule, ownModules } from "./own-modules.js";
 import { isModuleFile } from "./start.js";
 import { supervise } from "./supervision.js";
 
@@ -14,22 +15,27 @@ import { supervise } from "./supervision.js";
 export async function superviseGuest(planPath: string): Promise<void> {
   const plan = JSON.parse(readFileSync(planPath, "utf8")) as GuestPlan;
   const { vm, node, lab, nics } = plan;
-  const named = vm.modules.filter((name) => !isModuleFile(name));
+  const named = vm.modules.filter((name) => !isModuleFile(name) && !isOwnModule(name));
   const files = guestFiles(lab, node.name);
   await supervise({
     files,
-    options: async (log, signal) => ({
-      kernel: await resolveKernel(vm.kernel, { log, signal }),
-      ...(vm.root === undefined ? {} : { root: vm.root }),
-      hostName: node.name,
-      memory: vm.memory,
-      cpus: vm.cpus,
-      networks: nics.map(({ bridge, mac }) => ({ kind: "bridge", bridge, mac, dhcp: false, offloads: false })),
-      modules: [...(node.masquerade.length > 0 ? MASQUERADE_MODULES : []), ...named],
-      moduleFiles: vm.modules.filter(isModuleFile),
-      ...(vm.lab ? { ports: { [ERRAND_PORT]: files.errands } } : {}),
-      unmounted: plan.unmounted,
-    }),
+    options: async (log, signal) => {
+      const kernel = await resolveKernel(vm.kernel, { log, signal });
+      const { built, missing } = ownModules(vm, kernel.version);
+      return {
+        kernel,
+        missing,
+        ...(vm.root === undefined ? {} : { root: vm.root }),
+        hostName: node.name,
+        memory: vm.memory,
+        cpus: vm.cpus,
+        networks: nics.map(({ bridge, mac }) => ({ kind: "bridge", bridge, mac, dhcp: false, offloads: false })),
+        modules: [...(node.masquerade.length > 0 ? MASQUERADE_MODULES : []), ...named],
+        moduleFiles: vm.modules.filter(isModuleFile).concat(built),
+        ...(vm.lab ? { ports: { [ERRAND_PORT]: files.errands } } : {}),
+        unmounted: plan.unmounted,
+      };
+    },
     prepare: (guest) => configureGuest(guest, plan),
     serve: (guest) => {
       const hosts = watch(plan.hosts, () => void writeGuestHosts(guest, plan).catch(() => undefined));

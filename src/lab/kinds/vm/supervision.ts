@@ -13,7 +13,10 @@ const LOOK_MS = 500;
 export interface Charge {
   readonly files: GuestFiles;
   /** What is to be booted; called again for each attempt. `log` tells what is waited for. */
-  options(log: (doing: string) => void, signal: AbortSignal): Promise<GuestOptions>;
+  options(
+    log: (doing: string) => void,
+    signal: AbortSignal,
+  ): Promise<GuestOptions & { readonly missing?: readonly string[] }>;
   /** Makes a guest that has booted what it is for. */
   prepare?(guest: Guest): Promise<void>;
   /** It is ready: what goes on from here, until the function that this returns is called. */
@@ -45,7 +48,7 @@ export async function supervise({ files, options, prepare, serve }: Charge): Pro
   });
   const dmesg = openSync(files.dmesg, "a");
   const start = async (accelerator: Accelerator | undefined): Promise<Guest> => {
-    const wanted = await options(log, stop.signal);
+    const { missing = [], ...wanted } = await options(log, stop.signal);
     const guest = Guest.start({
       ...wanted,
       ...(accelerator === undefined ? {} : { accelerator }),
@@ -66,6 +69,7 @@ export async function supervise({ files, options, prepare, serve }: Charge): Pro
       image: wanted.kernel.image,
       accelerator: `${name}: ${reason}`,
       qemu: guest.machine.pid,
+      missing,
     });
     return guest;
   };
