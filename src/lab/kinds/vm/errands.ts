@@ -74,7 +74,10 @@ export class Errands implements Disposable {
     // Who asks again has let go of what it asked for before.
     this.#end();
     const refused = refusal(words);
-    if (refused !== undefined) return this.#refuse(id, `${refused}  XDPCTL_E_USAGE`, 2);
+    if (refused !== undefined) {
+      this.#refuse(id, `${refused}  XDPCTL_E_USAGE`, 2);
+      return;
+    }
     const argv = [join(packageRoot(), "bin", "xdpctl.cjs"), "lab", ...(words as string[])];
     let child: ChildProcessWithoutNullStreams;
     try {
@@ -82,7 +85,8 @@ export class Errands implements Disposable {
       child = spawn(process.execPath, argv, { stdio: "pipe", cwd: folder(cwd), env });
     } catch (error) {
       // Arguments that no command can have: with a NUL, or too long.
-      return this.#refuse(id, `${(error as Error).message}  XDPCTL_E_USAGE`, 126);
+      this.#refuse(id, `${(error as Error).message}  XDPCTL_E_USAGE`, 126);
+      return;
     }
     this.#running = { id, child };
     child.stdin.on("error", () => undefined);
