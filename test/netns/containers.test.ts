@@ -27,6 +27,10 @@ const exec = (node: string, ...argv: string[]) => lab("exec", "--lab", NAME, nod
 const podman = (...args: string[]): string => run("podman", args).stdout.trim();
 const nodes = (): Node[] => (JSON.parse(lab("inspect", NAME, "--json").stdout) as { nodes: Node[] }).nodes;
 const node = (name: string): Node => nodes().find((one) => one.name === name) as Node;
+const stateOf = (): string | undefined => {
+  const { labs } = JSON.parse(lab("ls", "--json").stdout) as { labs: { name: string; state: string }[] };
+  return labs.find((one) => one.name === NAME)?.state;
+};
 const containers = (): string => podman("ps", "-aq", "--no-trunc", "--filter", `label=xdpctl.lab=${NAME}`);
 const mounts = (): string[] =>
   readFileSync("/proc/self/mountinfo", "utf8")
@@ -149,6 +153,7 @@ describe("deploying again", () => {
     // What has ended is started again.
     podman("kill", node("a").container?.id ?? "");
     expect(node("a").state).toBe("down");
+    expect(stateOf()).toBe("degraded");
     expect(exec("a", "true").stderr).toContain("its container has ended");
     expect(lab("deploy", FILE).status).toBe(0);
     expect(exec("a", "true").status).toBe(0);
@@ -263,8 +268,7 @@ exec /usr/bin/podman "$@"
     const isAsked = (): boolean => run("podman", ["top", `${NAME}-a`, "args"]).stdout.includes("sleep 60");
     const deadline = Date.now() + 10_000;
     while (!isAsked() && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
-    const { labs } = JSON.parse(lab("ls", "--json").stdout) as { labs: { name: string; state: string }[] };
-    expect(labs.find((one) => one.name === NAME)?.state).toBe("busy");
+    expect(stateOf()).toBe("busy");
     const start = Date.now();
     running.signal(signal);
     expect(await running.ended()).toMatchObject({ status, stderr: expect.stringContaining("taken down again") });
