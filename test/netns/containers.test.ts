@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSy
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { deploy, parseLab } from "../../src/lab/index.js";
 import { hasTool, needs } from "../fixtures/needs.js";
 import { Running, XDPCTL } from "../fixtures/xdpctl.js";
 
@@ -257,10 +258,22 @@ exec /usr/bin/podman "$@"
     }
   });
 
-  it.each([
+  it("is the same for a program, whose deploy blocks", (context) => {
+    needs(context, works, "podman and apt-get");
+    const up = (change: string) => deploy(parseLab(PAIR.replace("host }", `host, ${change} }`)));
+    const late = { code: "XDPCTL_E_NOT_READY", message: expect.stringContaining("after 300 ms"), lines: [] };
+    expect(() => up("ready: { command: sleep 9, within: 300ms }")).toThrow(expect.objectContaining(late));
+    expect(() => up("command: exit 4")).toThrow(/ended with status 4/);
+    expect(existsSync(`/run/xdpctl/labs/${NAME}`)).toBe(false);
+    expect(up("ready: 'true'").state.phase).toBe("ready");
+    expect(stateOf()).toBe("ready");
+  });
+
+  it.for([
     ["deploy", "SIGINT", 130],
     ["run", "SIGTERM", 143],
-  ] as const)("lab %s that waits for `ready`: %s takes the lab down", async (verb, signal, status) => {
+  ] as const)("lab %s that waits for `ready`: %s takes the lab down", async ([verb, signal, status], context) => {
+    needs(context, works, "podman and apt-get");
     if (!works) return;
     // The signal comes while the command runs, which would go on for long.
     write(PAIR.replace("host }", "host, ready: { command: 'sleep 60', within: 90s } }"));
