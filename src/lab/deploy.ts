@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { type ErrorCode, XdpctlError } from "../errors/index.js";
 import { errno, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, mount, needCapabilities } from "../linux/index.js";
-import { checkDhcp, startDhcpServers } from "./dhcp.js";
+import { checkDhcp, hasClients, startDhcpServers } from "./dhcp.js";
 import { shown } from "./shown.js";
 import { writeHosts, writeLauncher } from "./files.js";
 import { readGuestLab } from "./in-guest/state.js";
@@ -171,7 +171,9 @@ function undo(state: LabState, before: LabSpec): void {
 }
 
 /** Whether its machines take a while, in which somebody else may want something of the lab. */
-export const waits = (spec: LabSpec): boolean => spec.nodes.some((node) => kindOf(node).isReady !== undefined);
+export const waits = (spec: LabSpec): boolean =>
+  hasClients(spec) ||
+  spec.nodes.some((node) => kindOf(node).isReady !== undefined || kindOf(node).awaitReady !== undefined);
 
 /** Nobody works on it any more. */
 export function settle(state: LabState, phase: "ready" | "broken" = "ready"): void {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-import { spawn, spawnSync } from "node:child_process";
-import { accessSync, closeSync, constants, openSync, readFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { accessSync, closeSync, constants, existsSync, openSync, readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { XdpctlError } from "../errors/index.js";
@@ -10,6 +10,7 @@ import { nodeDir, packageRoot } from "./paths.js";
 import { endProcesses } from "./processes.js";
 import type { DhcpServerSpec, LabSpec, NodeSpec } from "./spec.js";
 import { isAlive, type LabState, processMark } from "./state.js";
+import type { Waiting } from "./waiting.js";
 
 /** So long a client asks. */
 export const DHCP_SECONDS = 20;
@@ -45,10 +46,19 @@ function serverPath(): string {
 /** Whether this machine's clients and servers are processes of the host: a guest has its own. */
 const isHere = (node: NodeSpec): boolean => node.kind !== "vm";
 
-/** Throws where a server is wanted and there is no program for it: before anything of the lab is made. */
+/** Throws where a server or a client is wanted and there is no program for it: before anything of the lab is made. */
 export function checkDhcp(spec: LabSpec): void {
   if (spec.nodes.some((node) => node.dhcpServers !== undefined)) serverPath();
+  if (!hasClients(spec) || existsSync(agentPath())) return;
+  throw new XdpctlError("XDPCTL_E_NO_FILE", `${agentPath()}, which asks for addresses by DHCP in labs, is missing`, {
+    remedy: "run `scripts/build-agent`",
+  });
 }
+
+const agentPath = (): string => join(packageRoot(), "build/agent/agent");
+
+/** Whether there are machines on the host whose addresses have to be asked for. */
+export const hasClients = (spec: LabSpec): boolean => clients(spec).length > 0;
 
 /** Starts the servers that are missing or serve something else, and ends those that are no longer wanted. */
 export function startDhcpServers(state: LabState, spec: LabSpec): void {
@@ -105,19 +115,19 @@ export function clientArguments(name: string, host: string): string[] {
 }
 
 /** Has the machines ask that have no address yet. Errors: XDPCTL_E_LAB_DEPLOY. */
-export function lease(lab: Lab): void {
+export function* lease(lab: Lab): Waiting {
   for (const { node, interface: name, address } of clients(lab.spec)) {
     const net = netOf(lab.state, node);
     const has = (): boolean => inNamespaces({ net }, () => hasAddress(address));
     if (has()) continue;
-    const { status, stderr } = inNamespaces({ net }, () =>
-      spawnSync(join(packageRoot(), "build/agent/agent"), clientArguments(name, node.name), {
-        encoding: "utf8",
-        env: {},
-      }),
-    );
-    if (status === 0 && has()) continue;
-    const why = status === 0 ? `${name} got another address than ${address}` : stderr.trim().replace(/^[^:]*: /, "");
+    const { ok, stderr, code } = yield {
+      argv: [agentPath(), ...clientArguments(name, node.name)],
+      options: { env: {} },
+      around: (start) => inNamespaces({ net }, start),
+    };
+    if (ok && has()) continue;
+    const words = stderr.trim().replace(/^[^:]*: /, "") || `nothing asked on ${name}: ${code ?? "no reason"}`;
+    const why = ok ? `${name} got another address than ${address}` : words;
     throw new XdpctlError("XDPCTL_E_LAB_DEPLOY", `${node.name}: ${why}`, {
       lines: serverWords(lab),
       remedy: "the machine with `dhcp-server` has to be there, and no other to answer",

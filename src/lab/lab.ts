@@ -173,7 +173,8 @@ export interface HostLabSummary {
   readonly name: string;
   readonly file: string;
   readonly created: string;
-  readonly state: "ready" | "busy" | "unfinished";
+  /** `degraded`: one of its machines is down. */
+  readonly state: "ready" | "degraded" | "busy" | "unfinished";
   readonly nodes: readonly string[];
   /** The process with which it goes, if any. */
   readonly tied: number | null;
@@ -188,9 +189,15 @@ export function listOnHost(): HostLabSummary[] {
       name,
       file: state?.spec.file ?? "",
       created: state?.created ?? "",
-      state: ready ? "ready" : isAlive(state?.busy) ? "busy" : "unfinished",
+      state: ready ? readiness(state) : isAlive(state?.busy) ? "busy" : "unfinished",
       nodes: state?.spec.nodes.map((node) => node.name) ?? [],
       tied: state?.tied?.pid ?? null,
     };
   });
+}
+
+/** Whether something is known to have ended: what says more is `Lab.inspect`. */
+function readiness(state: LabState): "ready" | "degraded" {
+  const isDown = state.spec.nodes.some((node) => kindOf(node).fault?.({ state, node }) !== undefined);
+  return isDown ? "degraded" : "ready";
 }

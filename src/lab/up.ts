@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-import { setTimeout as pause } from "node:timers/promises";
 import { XdpctlError } from "../errors/index.js";
 import { type DeployOptions, type Made, makeLab, settle, waits } from "./deploy.js";
 import { lease } from "./dhcp.js";
@@ -10,9 +9,9 @@ import type { Lab } from "./lab.js";
 import { withLabLock } from "./lock.js";
 import type { LabSpec } from "./spec.js";
 import { type LabState, readState, writeState } from "./state.js";
+import { interrupted, type Waiting, waitAsync, waitBlocking } from "./waiting.js";
 
 const LOOK_MS = 10;
-const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /**
  * Brings a lab up, or an existing one to what the spec says: machines, links, addresses and routes that are right already
@@ -24,8 +23,7 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4));
 export function deploy(spec: LabSpec, options: DeployOptions = {}): Lab {
   const made = makeLab(spec, options);
   try {
-    awaitKinds(made.lab);
-    while (!isReady(made.lab)) Atomics.wait(sleeper, 0, 0, LOOK_MS);
+    waitBlocking(untilReady(made.lab));
     return done(made.lab);
   } catch (error) {
     takeBack(made);
@@ -45,23 +43,22 @@ export async function bringUp(spec: LabSpec, options: BringUpOptions = {}): Prom
   if (!waits(spec)) return deploy(spec, options);
   const signal = options.signal?.();
   await fetchKernels(spec, { signal, log: options.log });
-  const made = makeLab(spec, options);
+  let made: Made | undefined;
   try {
-    awaitKinds(made.lab);
-    while (!isReady(made.lab)) {
-      if (signal?.aborted === true) throw new XdpctlError("XDPCTL_E_INTERRUPTED", "interrupted");
-      await pause(LOOK_MS);
-    }
+    made = makeLab(spec, options);
+    await waitAsync(untilReady(made.lab), signal);
     return done(made.lab);
   } catch (error) {
-    takeBack(made);
-    throw error;
+    if (made !== undefined) takeBack(made);
+    // A signal may have ended what the lab is made with, too: which was the reason is heard only now.
+    await new Promise(setImmediate);
+    if (signal?.aborted !== true) throw error;
+    throw interrupted(made?.isNew === false ? `the lab ${made.lab.name} goes on` : "the lab was taken down again");
   }
 }
 
 /** Its machines are ready: it is anybody's. */
 function done(lab: Lab): Lab {
-  lease(lab);
   if (waits(lab.spec)) rewrite(lab);
   return lab;
 }
@@ -91,6 +88,7 @@ interface Work {
 
 async function fetchKernels(spec: LabSpec, work: Work): Promise<void> {
   const vms = spec.nodes.flatMap((node) => (node.vm === undefined ? [] : [{ node, vm: locatedVm(spec, node) }]));
+  if (vms.length === 0) return;
   const { resolveKernel } = await import("../vm/index.js");
   for (const kernel of new Set(vms.map(({ vm }) => vm.kernel))) {
     const { version } = await resolveKernel(kernel, work);
@@ -100,10 +98,12 @@ async function fetchKernels(spec: LabSpec, work: Work): Promise<void> {
   }
 }
 
-function awaitKinds({ spec, state }: Lab): void {
-  for (const [kind, nodes] of byKind(spec.nodes)) kind.awaitReady?.(state, nodes);
-}
-
-function isReady({ spec, state }: Lab): boolean {
-  return spec.nodes.every((node) => kindOf(node).isReady?.(state, node) ?? true);
+/** In the order in which one needs the other: what answers DHCP may be in a machine that is not ready yet. */
+function* untilReady(lab: Lab): Waiting {
+  const { spec, state } = lab;
+  for (const [kind, nodes] of byKind(spec.nodes)) {
+    if (kind.awaitReady !== undefined) yield* kind.awaitReady(state, nodes);
+  }
+  while (!spec.nodes.every((node) => kindOf(node).isReady?.(state, node) ?? true)) yield LOOK_MS;
+  yield* lease(lab);
 }

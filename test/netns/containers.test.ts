@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSy
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { deploy, parseLab } from "../../src/lab/index.js";
 import { hasTool, needs } from "../fixtures/needs.js";
 import { Running, XDPCTL } from "../fixtures/xdpctl.js";
 
@@ -27,6 +28,10 @@ const exec = (node: string, ...argv: string[]) => lab("exec", "--lab", NAME, nod
 const podman = (...args: string[]): string => run("podman", args).stdout.trim();
 const nodes = (): Node[] => (JSON.parse(lab("inspect", NAME, "--json").stdout) as { nodes: Node[] }).nodes;
 const node = (name: string): Node => nodes().find((one) => one.name === name) as Node;
+const stateOf = (): string | undefined => {
+  const { labs } = JSON.parse(lab("ls", "--json").stdout) as { labs: { name: string; state: string }[] };
+  return labs.find((one) => one.name === NAME)?.state;
+};
 const containers = (): string => podman("ps", "-aq", "--no-trunc", "--filter", `label=xdpctl.lab=${NAME}`);
 const mounts = (): string[] =>
   readFileSync("/proc/self/mountinfo", "utf8")
@@ -107,6 +112,9 @@ describe("commands in a container", () => {
       status: 5,
       stderr: expect.stringContaining("there is no command `no-such-command` in the container of a"),
     });
+    // As in a machine of namespaces.
+    expect(exec("a", "/etc/passwd").stderr).toMatch(/starting `\/etc\/passwd`.*EACCES.*XDPCTL_E_NO_FILE/);
+    expect(exec("a", "/etc/passwd/x").stderr).toMatch(/ENOTDIR.*XDPCTL_E_NO_FILE/);
     const running = new Running([
       ...XDPCTL,
       ...[
@@ -146,6 +154,7 @@ describe("deploying again", () => {
     // What has ended is started again.
     podman("kill", node("a").container?.id ?? "");
     expect(node("a").state).toBe("down");
+    expect(stateOf()).toBe("degraded");
     expect(exec("a", "true").stderr).toContain("its container has ended");
     expect(lab("deploy", FILE).status).toBe(0);
     expect(exec("a", "true").status).toBe(0);
@@ -196,11 +205,26 @@ describe("what goes wrong", () => {
         "XDPCTL_E_NOT_READY",
         /200 ms[\s\S]*no/,
       ],
+      [
+        "image: xdpctl/host, ready: { command: [/etc/passwd/x], within: 50ms } }",
+        "XDPCTL_E_NOT_READY",
+        /can't be started: ENOTDIR/,
+      ],
+      // It says nothing, and so does the error.
+      ["image: xdpctl/host, ready: { command: 'false', within: 50ms } }", "XDPCTL_E_NOT_READY", /\n {2}hint: /],
+      ["image: xdpctl/host, command: echo bye; exit 3 }", "XDPCTL_E_NOT_READY", /status 3[\s\S]*bye/],
+      ["image: xdpctl/host, env: { PATH: /nowhere } }", "XDPCTL_E_NOT_READY", /ended[\s\S]*sleep: not found/],
     ];
     for (const [change, code, text] of failures) {
       const { stderr } = lab("deploy", write(PAIR.replace("image: xdpctl/host }", change)));
       expect(stderr).toContain(code);
       expect(stderr).toMatch(text);
+      expect(
+        stderr
+          .trimEnd()
+          .split("\n")
+          .map((line) => line.trim()),
+      ).not.toContain("");
       expect(existsSync(`/run/xdpctl/labs/${NAME}`)).toBe(false);
     }
     const node = join(process.execPath, "..");
@@ -234,6 +258,38 @@ exec /usr/bin/podman "$@"
     }
   });
 
+  it("is the same for a program, whose deploy blocks", (context) => {
+    needs(context, works, "podman and apt-get");
+    const up = (change: string) => deploy(parseLab(PAIR.replace("host }", `host, ${change} }`)));
+    const late = { code: "XDPCTL_E_NOT_READY", message: expect.stringContaining("after 300 ms"), lines: [] };
+    expect(() => up("ready: { command: sleep 9, within: 300ms }")).toThrow(expect.objectContaining(late));
+    expect(() => up("command: exit 4")).toThrow(/ended with status 4/);
+    expect(existsSync(`/run/xdpctl/labs/${NAME}`)).toBe(false);
+    expect(up("ready: 'true'").state.phase).toBe("ready");
+    expect(stateOf()).toBe("ready");
+  });
+
+  it.for([
+    ["deploy", "SIGINT", 130],
+    ["run", "SIGTERM", 143],
+  ] as const)("lab %s that waits for `ready`: %s takes the lab down", async ([verb, signal, status], context) => {
+    needs(context, works, "podman and apt-get");
+    if (!works) return;
+    // The signal comes while the command runs, which would go on for long.
+    write(PAIR.replace("host }", "host, ready: { command: 'sleep 60', within: 90s } }"));
+    const running = new Running([...XDPCTL, "lab", verb, FILE]);
+    const isAsked = (): boolean => run("podman", ["top", `${NAME}-a`, "args"]).stdout.includes("sleep 60");
+    const deadline = Date.now() + 10_000;
+    while (!isAsked() && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(stateOf()).toBe("busy");
+    const start = Date.now();
+    running.signal(signal);
+    expect(await running.ended()).toMatchObject({ status, stderr: expect.stringContaining("taken down again") });
+    expect(Date.now() - start).toBeLessThan(5000);
+    expect(existsSync(`/run/xdpctl/labs/${NAME}`)).toBe(false);
+    expect(containers()).toBe("");
+  });
+
   it("kill -9 in mid-deploy: gc removes the lab's containers and no others", async (context) => {
     needs(context, works, "podman and apt-get");
     const foreign = podman("create", "--label", "xdpctl.other=1", "--name", `${NAME}-other`, "xdpctl/host");
@@ -252,8 +308,7 @@ exec /usr/bin/podman "$@"
       const collected = JSON.parse(lab("gc", "--json").stdout) as { removed: { lab: string }[] };
       const removed = collected.removed.map((one) => one.lab);
       expect(removed).toContain("old");
-      // Where the deploy was past the lab's making, it waited for `ready`, and the lab is up.
-      if (!removed.includes(NAME)) expect(lab("destroy", NAME).status).toBe(0);
+      expect(removed).toContain(NAME);
       expect(containers()).toBe("");
       expect(podman("ps", "-aq", "--no-trunc").split("\n")).toContain(foreign);
       expect(podman("ps", "-aq", "--no-trunc").split("\n")).not.toContain(old);

@@ -14,7 +14,7 @@ import {
 import { afterEach, describe, expect, it } from "vitest";
 import { BpfObject } from "../../src/bpf/index.js";
 import type { XdpctlError } from "../../src/errors/index.js";
-import { deploy, destroy, gc, Lab, list, parseLab, readLab } from "../../src/lab/index.js";
+import { bringUp, deploy, destroy, gc, Lab, list, parseLab, readLab } from "../../src/lab/index.js";
 import { BPF_FS_MAGIC, fileSystemType, inNamespaces, namespaceInode } from "../../src/linux/index.js";
 import {
   EthtoolSocket,
@@ -97,6 +97,32 @@ describe("DHCP", () => {
     expect(servers(other)).toHaveLength(1);
     expect(servers(other)).not.toEqual([server]);
     expect(addresses(other, "client")).toContain("192.168.5.2/24");
+  });
+
+  it("is not waited for when told to end, and the lab is unfinished until then", async () => {
+    made.add(NAME);
+    const stop = new AbortController();
+    const state = () =>
+      JSON.parse(readFileSync(`/run/xdpctl/labs/${NAME}/state.json`, "utf8")) as {
+        phase: string;
+        dhcp?: { router?: { process: { pid: number } } };
+      };
+    const coming = bringUp(parseLab(TEXT("192.168.5.100-192.168.5.200")), {
+      name: NAME,
+      signal: () => stop.signal,
+      // A server that is there and does not answer.
+      onProgress: ({ step }) => step === "ready" && process.kill(state().dhcp?.router?.process.pid ?? 0, "SIGSTOP"),
+    });
+    const phases: string[] = [];
+    setTimeout(() => {
+      phases.push(state().phase);
+      stop.abort();
+    }, 300);
+    const start = performance.now();
+    await expect(coming).rejects.toMatchObject({ code: "XDPCTL_E_INTERRUPTED" });
+    expect(performance.now() - start).toBeLessThan(5000);
+    expect(phases).toEqual(["deploying"]);
+    expect(list().map((lab) => lab.name)).not.toContain(NAME);
   });
 });
 

@@ -4,6 +4,7 @@ import type { DeployProgress, InGuest, LabSpec } from "../../lab/index.js";
 import { leaf, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { parseCount } from "../quantities.js";
+import { unlessEnded } from "../interrupted.js";
 import type { Terminal } from "../terminal.js";
 import { size } from "../vm/run-options.js";
 import { openRoom, selectLab, waiting } from "./select.js";
@@ -49,8 +50,13 @@ export function registerDeploy(lab: Command, context: Context): void {
         if (step === "ready") nodes.push({ name: node, addresses: addresses ?? [], state: kept ? "kept" : "created" });
       };
       const named = { ...(options.name === undefined ? {} : { name: options.name }), onProgress };
-      const inGuest = options.inVm === true ? await deployInGuest(spec, { ...options, ...named }, context) : undefined;
-      const made = inGuest?.lab ?? (await room.bringUp(spec, { ...waiting(context), ...named }));
+      const done = await unlessEnded(context, async () => {
+        const inGuest =
+          options.inVm === true ? await deployInGuest(spec, { ...options, ...named }, context) : undefined;
+        return { inGuest, made: inGuest?.lab ?? (await room.bringUp(spec, { ...waiting(context), ...named })) };
+      });
+      if (done === undefined) return;
+      const { inGuest, made } = done;
       const ms = Math.round(performance.now() - start);
       terminal.table(
         [{ title: "MACHINE" }, { title: "ADDRESSES" }, { title: "STATE" }],

@@ -7,6 +7,7 @@ import type { Command } from "commander";
 import { didYouMean, XdpctlError } from "../../errors/index.js";
 import { exampleText, usage } from "../command.js";
 import type { Context } from "../context.js";
+import { unlessEnded } from "../interrupted.js";
 import { openRoom, ownCommand, waiting } from "./select.js";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -60,11 +61,20 @@ async function run(file: string, options: RunOptions, context: Context): Promise
   }
   const stop = new Stopper();
   const start = performance.now();
-  const made = await room.bringUp(spec, {
-    ...waiting(context),
-    tied: true,
-    ...(options.name === undefined ? {} : { name: options.name }),
+  const made = await unlessEnded(context, () =>
+    room.bringUp(spec, {
+      ...waiting(context),
+      tied: true,
+      ...(options.name === undefined ? {} : { name: options.name }),
+    }),
+  ).catch((error: unknown) => {
+    stop.close();
+    throw error;
   });
+  if (made === undefined) {
+    stop.close();
+    return await stop.requested;
+  }
   try {
     const ms = Math.round(performance.now() - start);
     const way = options.repl === undefined ? "Ctrl-C takes it down" : "leaving takes it down";

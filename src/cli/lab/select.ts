@@ -42,7 +42,7 @@ export function selectLab(room: LabRoom, given: string | undefined): string {
   const name = given ?? process.env.XDPCTL_LAB;
   if (name !== undefined && name !== "") return name;
   // One whose guest is gone can still be asked why.
-  const ready = room.list().filter((lab) => lab.state === "ready" || lab.state === "down");
+  const ready = room.list().filter((lab) => ["ready", "degraded", "down"].includes(lab.state));
   const [only] = ready;
   if (only === undefined) {
     throw new XdpctlError("XDPCTL_E_NO_LAB", "there is no lab", { remedy: "`xdpctl lab deploy FILE` makes one" });

@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import { XdpctlError } from "../../errors/index.js";
 import { exampleText } from "../command.js";
 import type { Context } from "../context.js";
+import { unlessEnded } from "../interrupted.js";
 import { openRoom, ownCommand, waiting } from "./select.js";
 
 const USUAL = ["xdp", "server", "client"];
@@ -43,7 +44,8 @@ export function registerTmux(lab: Command, context: Context): void {
             name,
             spec.nodes.map((node) => node.name),
           );
-          await room.bringUp(spec, waiting(context));
+          const made = await unlessEnded(context, () => room.bringUp(spec, waiting(context)));
+          if (made === undefined) return;
           ours = true;
         }
         try {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
-import { constants } from "node:os";
 import type { Command } from "commander";
-import { XdpctlError } from "../../errors/index.js";
 import type { Kernel } from "../../vm/index.js";
 import { group, leaf } from "../command.js";
 import type { Context } from "../context.js";
+import { unlessEnded } from "../interrupted.js";
 
 const shown = (kernel: Kernel) => ({
   version: kernel.version,
@@ -28,7 +27,7 @@ function list(kernels: Command, context: Context): void {
     .action(async (options: { update?: boolean }) => {
       const { cacheDir, listKernels } = await import("../../vm/index.js");
       const { signal } = context;
-      const found = await ended(context, () =>
+      const found = await unlessEnded(context, () =>
         listKernels({ log: (text) => terminal.note(text), signal, update: options.update === true }),
       );
       if (found === undefined) return;
@@ -72,7 +71,7 @@ function fetch(kernels: Command, context: Context): void {
     const { signal } = context;
     for (const spec of specs) {
       const options = { log: (text: string) => terminal.note(text), signal, refresh: true };
-      const kernel = await ended(context, () => resolveKernel(spec, options));
+      const kernel = await unlessEnded(context, () => resolveKernel(spec, options));
       if (kernel === undefined) return;
       terminal.line(`${spec}  ${kernel.version}  ${kernel.source}`);
       terminal.json({ spec, ...shown(kernel) });
@@ -89,7 +88,7 @@ function headers(kernels: Command, context: Context): void {
     const { kernelHeaders, resolveKernel } = await import("../../vm/index.js");
     const options = { log: (text: string) => terminal.note(text), signal: context.signal };
     for (const spec of specs) {
-      const found = await ended(context, async () => {
+      const found = await unlessEnded(context, async () => {
         const kernel = await resolveKernel(spec, options);
         return { kernel, folder: await kernelHeaders(kernel, options) };
       });
@@ -110,7 +109,9 @@ function source(kernels: Command, context: Context): void {
     .action(async (version: string, options: { update?: boolean }) => {
       const { kernelSource } = await import("../../vm/index.js");
       const work = { log: (text: string) => terminal.note(text), signal: context.signal };
-      const found = await ended(context, () => kernelSource(version, { ...work, refresh: options.update === true }));
+      const found = await unlessEnded(context, () =>
+        kernelSource(version, { ...work, refresh: options.update === true }),
+      );
       if (found === undefined) return;
       terminal.line(found.folder);
       terminal.json(found);
@@ -129,18 +130,6 @@ function remove(kernels: Command, context: Context): void {
     }
     terminal.json({ removed: versions });
   });
-}
-
-/** Runs what Ctrl-C may end: then there is no result, and the exit status is the signal's, as a shell has it. */
-async function ended<T>(context: Context, body: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await body();
-  } catch (error) {
-    if (!XdpctlError.is(error, "XDPCTL_E_INTERRUPTED") || context.kind !== "shell") throw error;
-    const name = String(context.signal.reason) as NodeJS.Signals;
-    process.exitCode = 128 + (constants.signals[name] ?? constants.signals.SIGINT);
-    return undefined;
-  }
 }
 
 /** `xdpctl vm kernels`: what a machine can boot. */

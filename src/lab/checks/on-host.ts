@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { randomBytes } from "node:crypto";
 import { release } from "node:os";
+import { XdpctlError } from "../../errors/index.js";
 import { bringUp } from "../up.js";
 import { listOnHost } from "../lab.js";
 import type { LabSpec } from "../spec.js";
@@ -31,6 +32,8 @@ export async function runOnHost(
     name: testName(spec.name),
     tied: options.keep !== true,
     signal: () => options.signal,
+  }).catch((error: unknown) => {
+    throw XdpctlError.is(error, "XDPCTL_E_INTERRUPTED") ? new Stopped() : error;
   });
   let results: readonly CheckResult[];
   try {

@@ -5,6 +5,7 @@ import type { InspectedNode } from "../inspect.js";
 import type { Machine } from "../machine.js";
 import type { LabSpec, NodeSpec } from "../spec.js";
 import type { LabState } from "../state.js";
+import type { Waiting } from "../waiting.js";
 
 export type Environment = Record<string, string | undefined>;
 
@@ -66,9 +67,9 @@ export interface Kind {
   /**
    * Waits until the machines do what they are there for. The lab is up, and nothing keeps others from making theirs.
    */
-  awaitReady?(state: LabState, nodes: readonly NodeSpec[]): void;
+  awaitReady?(state: LabState, nodes: readonly NodeSpec[]): Waiting;
 
-  /** The same for what takes seconds: looks once, and throws where there is nothing to wait for any more. */
+  /** The same for what becomes ready by itself: looks once, and throws where there is nothing to wait for any more. */
   isReady?(state: LabState, node: NodeSpec): boolean;
 
   /** Why nothing can be done in a machine although its namespaces are there. */

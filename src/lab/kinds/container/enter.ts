@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: MIT
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { XdpctlError } from "../../../errors/index.js";
-import { boundingSet, inNamespaces, type NamespaceKind, withChildCapabilities } from "../../../linux/index.js";
+import {
+  boundingSet,
+  inNamespaces,
+  type NamespaceKind,
+  syscallError,
+  withChildCapabilities,
+} from "../../../linux/index.js";
 import { shown } from "../../shown.js";
 import { type ContainerMark, isAlive } from "../../state.js";
+import type { Probe } from "../../waiting.js";
 import type { Argv, Ending, Environment, Place, SpawnOptions } from "../kind.js";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
@@ -69,44 +76,46 @@ export function spawnInContainer(at: Place, [file, ...args]: Argv, options: Spaw
   return asContainer(mark, () => spawn(file, args, { env, cwd, stdio, detached, ...userOf(mark) }));
 }
 
-/** Runs a command in the container, to its end, without input. */
-export function probeInContainer(at: Place, [file, ...args]: Argv, timeout: number): { ok: boolean; text: string } {
+/** A command that is run in the container, to its end, without input. */
+export function probeInContainer(at: Place, argv: Argv, timeout: number): Probe {
   const mark = living(at);
-  const env = containerEnvironment(at, {});
-  const done = asContainer(mark, () =>
-    spawnSync(file, args, {
-      env: env as NodeJS.ProcessEnv,
-      cwd: mark.workingDir,
-      stdio: ["ignore", "pipe", "pipe"],
-      encoding: "utf8",
-      timeout,
-      killSignal: "SIGKILL",
-      ...userOf(mark),
-    }),
-  );
-  const text = `${done.stderr ?? ""}${done.stdout ?? ""}`.trim();
-  const code = (done.error as NodeJS.ErrnoException | undefined)?.code;
-  if (code !== undefined && code !== "ETIMEDOUT")
-    return { ok: false, text: `${shown(file)} can't be started: ${code}` };
-  return { ok: done.status === 0, text };
+  const env = containerEnvironment(at, {}) as NodeJS.ProcessEnv;
+  return {
+    argv,
+    options: { env, cwd: mark.workingDir, ...userOf(mark) },
+    timeout,
+    around: (start) => asContainer(mark, start),
+  };
+}
+
+/** Some reasons come as an event, others are thrown. */
+function notStarted(at: Place, [file]: Argv, error: unknown): unknown {
+  const { code, syscall = "", errno: number = 0 } = error as NodeJS.ErrnoException;
+  if (!syscall.startsWith("spawn") || error instanceof XdpctlError) return error;
+  const where = `in the container of ${at.node.name}`;
+  if (code !== "ENOENT") return syscallError(`starting ${shown(file)} ${where}`, -number, "XDPCTL_E_NO_FILE");
+  return new XdpctlError("XDPCTL_E_NO_FILE", `there is no command ${shown(file)} ${where}`, {
+    remedy: "install it in the image, or give its path",
+  });
 }
 
 /**
  * Stands for a command in the container. A process can't move into another PID namespace, only its children are born there:
  * so this one stays, passes signals on, and tells how the command ended.
  */
-export function standFor(at: Place, argv: Argv, env: Environment): Promise<Ending> {
-  const child = spawnInContainer(at, argv, { stdio: "inherit", env });
+export async function standFor(at: Place, argv: Argv, env: Environment): Promise<Ending> {
+  let child: ChildProcess;
+  try {
+    child = spawnInContainer(at, argv, { stdio: "inherit", env });
+  } catch (error) {
+    throw notStarted(at, argv, error);
+  }
   const forward = (name: NodeJS.Signals): void => {
     if (!(TYPED.includes(name) && process.stdin.isTTY)) child.kill(name);
   };
   for (const name of SIGNALS) process.on(name, forward);
-  return new Promise<Ending>((resolve, reject) => {
-    child.once("error", (cause: NodeJS.ErrnoException) => {
-      const what = `there is no command ${shown(argv[0])} in the container of ${at.node.name}`;
-      if (cause.code !== "ENOENT") reject(cause);
-      else reject(new XdpctlError("XDPCTL_E_NO_FILE", what, { remedy: "install it in the image, or give its path" }));
-    });
+  return await new Promise<Ending>((resolve, reject) => {
+    child.once("error", (error) => reject(notStarted(at, argv, error)));
     child.once("exit", (code, signal) => resolve(signal === null ? { code: code ?? 1 } : { signal }));
   }).finally(() => {
     for (const name of SIGNALS) process.off(name, forward);

@@ -5,7 +5,7 @@ import { configureNode } from "../../network.js";
 import type { Kind, Place } from "../kind.js";
 import { containerOf } from "./create.js";
 import { containerEnvironment, insideContainer, spawnInContainer, standFor } from "./enter.js";
-import { waitUntilReady } from "./ready.js";
+import { untilReady } from "./ready.js";
 import { hostFor, startContainers } from "./start.js";
 import { collectContainers, removeContainers } from "./stop.js";
 
@@ -21,7 +21,7 @@ export const container: Kind = {
   configure: configureNode,
   start: startContainers,
   stop: removeContainers,
-  awaitReady: waitUntilReady,
+  awaitReady: untilReady,
   collect: collectContainers,
 
   fault(at) {

@@ -3,20 +3,22 @@ import { XdpctlError } from "../../../errors/index.js";
 import { shown } from "../../shown.js";
 import { isAlive, type LabState } from "../../state.js";
 import type { NodeSpec } from "../../spec.js";
+import type { Waiting } from "../../waiting.js";
 import type { Argv } from "../kind.js";
 import { containerOf } from "./create.js";
 import { engine } from "./engine.js";
 import { probeInContainer } from "./enter.js";
 
 const PAUSE_MS = 20;
+/** So long a command that can't do its work is given to end. */
+const SETTLE_MS = 60;
 const LOG_LINES = 5;
-const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /**
- * Waits until the `ready` command of each machine succeeds. Errors: XDPCTL_E_NOT_READY, with what the command printed last,
- * or with the log of a container that has ended.
+ * Waits until the `ready` command of each machine succeeds; one that has none is ready when its command does not end at
+ * once. Errors: XDPCTL_E_NOT_READY, with what the command printed last, or with the log of a container that has ended.
  */
-export function waitUntilReady(state: LabState, nodes: readonly NodeSpec[]): void {
+export function* untilReady(state: LabState, nodes: readonly NodeSpec[]): Waiting {
   const start = performance.now();
   for (const node of nodes) {
     const { ready } = containerOf(node);
@@ -25,9 +27,11 @@ export function waitUntilReady(state: LabState, nodes: readonly NodeSpec[]): voi
     let last = "";
     for (;;) {
       if (!isAlive(mark.init)) throw ended(state, node, mark.id);
-      const left = ready.withinMs - (performance.now() - start);
-      const { ok, text } = probeInContainer({ state, node }, ready.command as Argv, Math.max(Math.round(left), 1));
+      const left = Math.max(Math.round(ready.withinMs - (performance.now() - start)), 1);
+      const { ok, stdout, stderr, code } = yield probeInContainer({ state, node }, ready.command as Argv, left);
       if (ok) break;
+      const started = code === undefined || code === "ETIMEDOUT";
+      const text = started ? `${stderr}${stdout}`.trim() : `${shown(ready.command[0] ?? "")} can't be started: ${code}`;
       // What has run out of time had nothing to say.
       if (text !== "") last = text;
       if (performance.now() - start > ready.withinMs) {
@@ -36,13 +40,19 @@ export function waitUntilReady(state: LabState, nodes: readonly NodeSpec[]): voi
           "XDPCTL_E_NOT_READY",
           `${node.name} is not ready after ${ready.withinMs} ms: ${command}`,
           {
-            lines: last.split("\n").slice(-LOG_LINES),
+            lines: last === "" ? [] : last.split("\n").slice(-LOG_LINES),
             remedy: "`ready.within` gives it more time",
           },
         );
       }
-      Atomics.wait(sleeper, 0, 0, PAUSE_MS);
+      yield PAUSE_MS;
     }
+  }
+  const left = SETTLE_MS - (performance.now() - start);
+  if (left > 0) yield left;
+  for (const node of nodes) {
+    const mark = state.machines[node.name]?.container;
+    if (mark !== undefined && !isAlive(mark.init)) throw ended(state, node, mark.id);
   }
 }
 
