@@ -174,7 +174,9 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab in a guest", (
   it("leaves nothing when its supervisor is killed, its deploy is, or Ctrl-C ends that", async () => {
     process.kill(running("supervise-lab") as number, "SIGKILL");
     await until("the end of QEMU", () => processes().length === 0);
-    expect(listed()?.state).toBe("down");
+    expect(listed()).toMatchObject({ state: "down", fault: "its guest is gone, and its supervisor with it" });
+    expect(lab(["inspect", NAME]).stdout).toContain("console: ");
+    expect(exec("left", "true").status).toBe(122);
     expect(lab(["gc"]).stdout).toContain(`lab ${NAME}: removed (its guest is gone)\n`);
     expect(existsSync(RUN)).toBe(false);
     const deploying = () => new Running([...XDPCTL, "lab", ...DEPLOY]);

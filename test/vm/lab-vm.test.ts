@@ -157,7 +157,9 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab with a guest",
     expect(crash.stderr).toContain("Kernel panic - not syncing: sysrq triggered crash");
     expect(inspected()).toMatchObject({ state: "down", vm: { phase: "ended" } });
     expect(inspected()?.vm?.lines?.join("\n")).toContain("Kernel Offset");
-    expect(exec("xdp", "true").stderr).toMatch(/machine xdp .* is down: the guest's kernel gave up/);
+    const after = exec("xdp", "true");
+    expect(after.stderr).toMatch(/machine xdp .* is down: the guest's kernel gave up/);
+    expect(after.status).toBe(120);
     expect(readFileSync(join(RUN, "console.log"), "utf8")).toContain("sysrq triggered crash");
     expect(states()).toEqual(["kept", "created", "kept", "kept"]);
     expect(ping("-W", "5")).toBe(0);
