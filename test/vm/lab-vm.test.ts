@@ -185,6 +185,21 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a guest that is on i
     expect(existsSync(`/run/xdpctl/labs/${NAME}`)).toBe(false);
   });
 
+  it("leaves what it wrote in a test's bundle, also when it panics", () => {
+    const path = join(folder, "panics.lab.yml");
+    const check = "panics: { exec: [sh, -c, 'echo c > /proc/sysrq-trigger'], on: a }";
+    writeFileSync(path, `name: ${NAME}\nnodes: { a: { kind: vm } }\nchecks: { ${check} }\n`);
+    const bundle = join(folder, "bundle");
+    expect(lab(["test", path, "--bundle", bundle]).stdout).toContain("on a ended with 120");
+    expect(readdirSync(join(bundle, "guests/a")).sort()).toEqual([
+      "console.log",
+      "dmesg.log",
+      "qemu.log",
+      "supervisor.log",
+    ]);
+    expect(readFileSync(join(bundle, "guests/a/console.log"), "utf8")).toContain("sysrq triggered crash");
+  });
+
   it("says what is wrong with it, and leaves nothing", async () => {
     const one = (settings: string) => parseLab(`name: ${NAME}\nnodes: { a: { kind: vm, ${settings} } }\n`);
     await expect(bringUp(one("kernel: ./nothing"))).rejects.toMatchObject({ code: "XDPCTL_E_NO_FILE" });
