@@ -47,6 +47,7 @@ struct start {
 	gid_t groups[256];
 	int ngroups;
 	int terminal;
+	int merged; /* what is for its standard output goes to its standard error */
 	unsigned rows, columns;
 	const char *cwd;
 	const char *namespaces; /* a folder with the files `uts`, `net` and `mnt`: the command runs in these */
@@ -102,6 +103,8 @@ static void parse(struct start *start, const char *list, size_t length)
 			start->gid = strtoul(value, NULL, 10);
 		else if (!strncmp(word, "group=", 6) && start->ngroups < 256)
 			start->groups[start->ngroups++] = strtoul(value, NULL, 10);
+		else if (!strncmp(word, "merged=", 7))
+			start->merged = atoi(value);
 		else if (!strncmp(word, "terminal=", 9))
 			sscanf(value, "%d,%u,%u", &start->terminal, &start->rows, &start->columns);
 	}
@@ -157,7 +160,7 @@ static _Noreturn void become(const struct start *start, const int streams[3], in
 			break;
 		}
 	for (int i = 0; i < 3; i++)
-		if (dup2(streams[i], i) < 0)
+		if (dup2(streams[start->merged && i == 1 ? 2 : i], i) < 0)
 			fail(report, "setting up its standard streams");
 	if (start->namespaces)
 		enter(start->namespaces, report);

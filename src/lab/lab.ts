@@ -16,6 +16,7 @@ import {
   type SpawnOptions,
 } from "./kinds/index.js";
 import { withLabLock } from "./lock.js";
+import { downError } from "./down.js";
 import { nodeDir } from "./paths.js";
 import { removeLab } from "./remove.js";
 import type { LabSpec } from "./spec.js";
@@ -61,7 +62,7 @@ export class Lab implements Disposable {
     return this.spec.nodes.map((node) => node.name);
   }
 
-  /** Throws XDPCTL_E_NO_NODE for a machine that the lab has not, or whose namespaces are gone. */
+  /** Throws XDPCTL_E_NO_NODE for a machine that the lab has not, or whose namespaces are gone; XDPCTL_E_VM_… for a guest. */
   check(node: string): void {
     const [kind, at] = this.#named(node);
     const remedy = "`xdpctl lab deploy` makes it anew";
@@ -70,9 +71,7 @@ export class Lab implements Disposable {
     }
     const fault = kind.fault?.(at);
     if (fault === undefined) return;
-    throw new XdpctlError("XDPCTL_E_NO_NODE", `the machine ${node} of the lab ${this.name} is down: ${fault}`, {
-      remedy,
-    });
+    throw downError(`the machine ${node} of the lab ${this.name}`, fault, remedy);
   }
 
   /** The files that hold a machine's namespaces, for setns(2) and nsenter(1). */

@@ -4,7 +4,7 @@ import { hasCapability, runtimeDir } from "../linux/index.js";
 import { type Collected, collectOnHost } from "./gc.js";
 import { GuestLab } from "./in-guest/guest-lab.js";
 import { collectGuestLabs, removeGuestLab } from "./in-guest/remove.js";
-import { guestLabNames, guestLabPhase, readGuestLab } from "./in-guest/state.js";
+import { guestLabNames, guestLabPhase, guestLabTrouble, readGuestLab } from "./in-guest/state.js";
 import { destroyOnHost, type HostLabSummary, Lab, listOnHost } from "./lab.js";
 import { withLabLock } from "./lock.js";
 import { shown } from "./shown.js";
@@ -35,6 +35,8 @@ export interface LabSummary extends Omit<HostLabSummary, "state"> {
   readonly state: HostLabSummary["state"] | "down";
   /** The kernel of the guest that holds it; null on the host. */
   readonly kernel: string | null;
+  /** Why it is `down`. */
+  readonly fault?: string;
 }
 
 /** The labs of this machine, and this user's in guests, also those that were left unfinished. Needs no privilege. */
@@ -46,7 +48,9 @@ export function list(): LabSummary[] {
     const { spec, created = "", machine } = state ?? {};
     const nodes = spec?.nodes.map((node) => node.name) ?? [];
     const known = { name, file: spec?.file ?? "", created, nodes, tied: null, kernel: machine?.kernel.version ?? "" };
-    return [{ ...known, state: guestLabPhase(state) }];
+    const phase = guestLabPhase(state);
+    const fault = state !== null && phase === "down" ? guestLabTrouble(state)?.message : undefined;
+    return [{ ...known, state: phase, ...(fault === undefined ? {} : { fault }) }];
   });
   return [...onHost, ...inGuests].sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -16,6 +16,8 @@ export interface GuestCommandOptions {
   readonly umask?: number;
   /** Which of the streams 0, 1, 2 are one terminal, and its size; none by default. */
   readonly terminal?: { readonly streams: readonly (0 | 1 | 2)[]; readonly rows: number; readonly columns: number };
+  /** Its standard output is its standard error. */
+  readonly merged?: boolean;
 }
 
 /** How a command ended: by itself, by a signal, or before it began (with the errno and what failed). */
@@ -109,6 +111,7 @@ export class GuestCommand {
       umask = 0o22,
       namespaces,
       terminal,
+      merged = false,
     } = this.#options;
     const words = [
       `uid=${uid}`,
@@ -118,6 +121,7 @@ export class GuestCommand {
       ...groups.map((group) => `group=${group}`),
       ...(namespaces === undefined ? [] : [`namespaces=${namespaces}`]),
     ];
+    if (merged) words.push("merged=1");
     if (terminal !== undefined) {
       const mask = terminal.streams.reduce<number>((bits, stream) => bits | (1 << stream), 0);
       words.push(`terminal=${mask},${terminal.rows},${terminal.columns}`);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { XdpctlError } from "../errors/index.js";
@@ -166,8 +166,7 @@ export class Guest implements AsyncDisposable {
         writable: (options.writable ?? []).map((path, i) => ({ path, tag: `rw${i}` })),
         clearDirs: (options.clearDirs ?? []).map(clearedFile),
         clearFiles: (options.clearFiles ?? []).map(clearedFile),
-        // Without a layer there must be a folder to mount them at.
-        modules: this.layered || existsSync("/usr/lib/modules") ? options.kernel.modules : undefined,
+        modules: options.kernel.modules,
         version: hello.kernel,
         hostName: options.hostName ?? hostname(),
         ...(user ? { resolv: options.root === undefined ? resolvTarget() : "/etc/resolv.conf" } : {}),

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { closeSync } from "node:fs";
 import { XdpctlError } from "../errors/index.js";
-import { inNamespaces, openTap, type Tap } from "../linux/index.js";
+import { inNamespaces, needCapabilities, openTap, type Tap } from "../linux/index.js";
 import { openRoute } from "../netlink/index.js";
 import type { Device } from "./qemu.js";
 
@@ -42,6 +42,7 @@ class BridgePort {
             remedy: "`ip link show type bridge` lists those of this namespace",
           });
         }
+        needCapabilities(`a NIC on the bridge ${bridge}`, "CAP_NET_ADMIN");
         const tap = openTap("xdpctl%d", queues);
         try {
           const made = route.link(tap.name);

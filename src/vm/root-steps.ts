@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REC } from "../linux/index.js";
+import { MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REC } from "../linux/index.js";
 import type { RootKind } from "./root-kind.js";
+import { bind, MS_RDONLY, MS_REMOUNT, mount, type Step, withFolder } from "./steps.js";
 
-type Step = readonly string[];
-
-const MS_RDONLY = 1;
-const MS_REMOUNT = 32;
 const KERNEL_FS = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 /** Where the root is put together, in the initramfs. */
 const ROOT = "/root";
@@ -59,14 +56,6 @@ interface Cleared {
 export function clearedFile(path: string): Cleared {
   const { mode, uid, gid } = statSync(path);
   return { path, mode: mode & 0o7777, uid, gid };
-}
-
-function mount(source: string, target: string, type: string, flags = 0, data = ""): Step {
-  return ["mount", source, target, type, String(flags), data];
-}
-
-function bind(from: string, to: string, flags = 0): Step {
-  return mount(from, to, "", MS_BIND | flags);
 }
 
 /** What is really written goes to the host at once. */
@@ -126,7 +115,12 @@ export function rootSteps(options: RootOptions): Step[] {
     if (!packed) steps.push(["mkdir", target], filesystem("modules", target, options.type, MS_RDONLY));
   } else if (options.modules !== undefined) {
     const target = inRoot(`/usr/lib/modules/${options.version}`);
-    if (!options.layered) steps.push(mount("modules", inRoot("/usr/lib/modules"), "tmpfs", 0, "mode=755"));
+    if (!options.layered) {
+      // There must be a folder to mount them at.
+      if (!existsSync("/usr/lib/modules"))
+        steps.push(...withFolder("/usr/lib", "modules", join(LOWER, "usr/lib"), inRoot("/usr/lib")));
+      steps.push(mount("modules", inRoot("/usr/lib/modules"), "tmpfs", 0, "mode=755"));
+    }
     steps.push(["mkdir", target], bind(join(LOWER, options.modules), target));
   }
   for (const path of TEMPORARY) {

@@ -174,7 +174,9 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab in a guest", (
   it("leaves nothing when its supervisor is killed, its deploy is, or Ctrl-C ends that", async () => {
     process.kill(running("supervise-lab") as number, "SIGKILL");
     await until("the end of QEMU", () => processes().length === 0);
-    expect(listed()?.state).toBe("down");
+    expect(listed()).toMatchObject({ state: "down", fault: "its guest is gone, and its supervisor with it" });
+    expect(lab(["inspect", NAME]).stdout).toContain("console: ");
+    expect(exec("left", "true").status).toBe(122);
     expect(lab(["gc"]).stdout).toContain(`lab ${NAME}: removed (its guest is gone)\n`);
     expect(existsSync(RUN)).toBe(false);
     const deploying = () => new Running([...XDPCTL, "lab", ...DEPLOY]);
@@ -206,7 +208,7 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab in a guest", (
         env HOME="$3" XDG_RUNTIME_DIR="$3" XDPCTL_CACHE=/mnt/cache NODE="$4" LAB=${NAME} sh -c '
           x() { "$NODE" /mnt/clone/bin/xdpctl.cjs lab "$@"; }
           x deploy /mnt/clone/labs/pair.lab.yml --in-vm --name $LAB && x exec --lab $LAB left -- ping -n -c 1 -W 5 right
-          x exec --lab $LAB right sh -c "id -u; echo > /usr/no"; x inspect $LAB --json; x destroy $LAB; ls -A'`;
+          x exec --lab $LAB right sh -c "id -u; echo > /usr/no"; x impair --lab $LAB left:eth0 delay=20ms >&2; x inspect $LAB --json; x destroy $LAB; ls -A'`;
     const { cache } = JSON.parse(
       spawnSync(XDPCTL[0], [XDPCTL[1], "vm", "kernels", "--json"], { encoding: "utf8" }).stdout,
     ) as { cache: string };
@@ -216,6 +218,8 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab in a guest", (
     expect(stdout).toContain(`lab ${NAME}: 2 machines in a guest`);
     expect(stdout).toMatch(/1 packets transmitted, 1 received[\s\S]*\n0\n\{"name":/);
     expect(stderr).toContain("Read-only file system");
+    // The kernel loads its module by itself.
+    expect(stderr).toMatch(/left:eth0 .* 20ms/);
     // Nothing is left, not even the directory for labs.
     expect(stdout.trimEnd()).toMatch(new RegExp(`lab ${NAME}: down$`));
   });

@@ -184,7 +184,9 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab with a guest",
     expect(crash.stderr).toContain("Kernel panic - not syncing: sysrq triggered crash");
     expect(inspected()).toMatchObject({ state: "down", vm: { phase: "ended" } });
     expect(inspected()?.vm?.lines?.join("\n")).toContain("Kernel Offset");
-    expect(exec("xdp", "true").stderr).toMatch(/machine xdp .* is down: the guest's kernel gave up/);
+    const after = exec("xdp", "true");
+    expect(after.stderr).toMatch(/machine xdp .* is down: the guest's kernel gave up/);
+    expect(after.status).toBe(120);
     expect(readFileSync(join(RUN, "console.log"), "utf8")).toContain("sysrq triggered crash");
     expect(states()).toEqual(["kept", "created", "kept", "kept"]);
     expect(ping("-W", "5")).toBe(0);
@@ -208,6 +210,21 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a guest that is on i
     expect((await interrupted.ended()).status).not.toBe(0);
     expect(guests()).toEqual([]);
     expect(existsSync(`/run/xdpctl/labs/${NAME}`)).toBe(false);
+  });
+
+  it("leaves what it wrote in a test's bundle, also when it panics", () => {
+    const path = join(folder, "panics.lab.yml");
+    const check = "panics: { exec: [sh, -c, 'echo c > /proc/sysrq-trigger'], on: a }";
+    writeFileSync(path, `name: ${NAME}\nnodes: { a: { kind: vm } }\nchecks: { ${check} }\n`);
+    const bundle = join(folder, "bundle");
+    expect(lab(["test", path, "--bundle", bundle]).stdout).toContain("on a ended with 120");
+    expect(readdirSync(join(bundle, "guests/a")).sort()).toEqual([
+      "console.log",
+      "dmesg.log",
+      "qemu.log",
+      "supervisor.log",
+    ]);
+    expect(readFileSync(join(bundle, "guests/a/console.log"), "utf8")).toContain("sysrq triggered crash");
   });
 
   it("says what is wrong with it, and leaves nothing", async () => {

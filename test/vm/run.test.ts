@@ -323,7 +323,7 @@ describe("vm run", () => {
       chown 65534 "$3" && chmod 755 "$4" && cd "$3"
       exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all -- env HOME="$3" XDPCTL_CACHE=/mnt/cache \
         "$5" /mnt/clone/bin/xdpctl.cjs vm run -v -k ${KERNEL} --rw . --net user -- \
-        sh -c 'id -u; touch /usr/no; touch yes; ip -br -4 addr show eth0'`;
+        sh -c 'id -u; touch /usr/no; touch yes; ip -br -4 addr show eth0; modprobe -n -v sch_netem'`;
     const cache = JSON.parse(
       spawnSync(process.execPath, [XDPCTL, "vm", "kernels", "--json"], { encoding: "utf8" }).stdout,
     ) as { cache: string };
@@ -331,9 +331,15 @@ describe("vm run", () => {
     const { status, stdout, stderr } = spawnSync("unshare", words, { encoding: "utf8", timeout: 120_000 });
     expect(stderr).toContain("in a user and a mount namespace of its own");
     expect(stderr).toContain("'/usr/no': Read-only file system");
-    expect(stdout).toMatch(/^65534\n.*10\.0\.2\.15/);
+    expect(stdout).toMatch(/^65534\n.*10\.0\.2\.15.*\ninsmod .*sch_netem/);
     expect(status).toBe(0);
     expect(existsSync(join(own, "yes"))).toBe(true);
+  });
+
+  it("takes no option for a variable, and no lab that nobody named", () => {
+    const wrong = run(["--pass-env", "--", "true"]);
+    expect(wrong).toMatchObject({ status: 2, stderr: expect.stringContaining('not "--"') });
+    expect(run(["--net", "lab:no-such-lab/br", "--", "true"]).stderr).toContain("there is no lab no-such-lab");
   });
 
   it("shows a table for several kernels, and prints QEMU's command line without starting it", () => {
@@ -342,6 +348,9 @@ describe("vm run", () => {
     expect(matrix.stderr).toMatch(/7\.2 .*0 .*ok/);
     expect(matrix.stderr).toMatch(/6\.1 .*1 .*failed/);
     expect(matrix.status).toBe(1);
+    const json = run(["--kernels", KERNEL, "--json", "--", "sh", "-c", "echo out; echo err >&2"]);
+    expect(JSON.parse(json.stdout.toString())).toMatchObject({ kernels: [{ kernel: KERNEL, status: 0 }] });
+    expect(json.stderr).toMatch(/out\nerr\n/);
     const dry = run(["-k", KERNEL, "--dry-run", "--net", "user", "--", "true"]);
     expect(dry.stdout.toString()).toMatch(/^\S*qemu-system-\S+ -nodefaults .*-append '.*console=ttyS0.*'\n$/);
   });

@@ -72,6 +72,7 @@ export function registerList(lab: Command, terminal: Terminal): void {
           return [one.name, one.state, ...guest, one.nodes.join(" ") || null, one.file || null];
         }),
       );
+      for (const { name, fault } of labs) if (fault !== undefined) terminal.line(`${name}  ${fault}`);
       terminal.json({ labs });
     });
 }

@@ -37,8 +37,8 @@ async function goOut(room: LabRoom, port: string): Promise<number> {
   });
 }
 
-/** The lab that is meant: `--lab`, else that of the machine one is in, else the only one. */
-export function selectLab(room: LabRoom, given: string | undefined): string {
+/** The lab that is meant: `--lab`, else that of the machine one is in, else the only one. `by` is how it is named. */
+export function selectLab(room: LabRoom, given: string | undefined, by = "--lab NAME"): string {
   const name = given ?? process.env.XDPCTL_LAB;
   if (name !== undefined && name !== "") return name;
   // One whose guest is gone can still be asked why.
@@ -49,7 +49,7 @@ export function selectLab(room: LabRoom, given: string | undefined): string {
   }
   if (ready.length > 1) {
     throw new XdpctlError("XDPCTL_E_USAGE", `there are several labs: ${ready.map((lab) => lab.name).join(", ")}`, {
-      remedy: "say which one: `--lab NAME`",
+      remedy: `say which one: \`${by}\``,
     });
   }
   return only.name;

@@ -43,6 +43,17 @@ export function several(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];
 }
 
+/** Names of variables. Throws XDPCTL_E_USAGE for what is none: an option, above all, that was taken for one. */
+export function passed(name: string, before: string[] | undefined): string[] {
+  if (!/^[^-=\s][^=\s]*$/.test(name)) {
+    throw usage(
+      `--pass-env takes the name of a variable, not ${JSON.stringify(name)}`,
+      "for example --pass-env EDITOR",
+    );
+  }
+  return several(name, before);
+}
+
 /** MiB of memory. */
 export function size(text: string): number {
   const mib = parseBytes(text) / 2 ** 20;

@@ -6,10 +6,11 @@ import { XdpctlError } from "../../errors/index.js";
 import type { GuestCommandOptions, GuestNetwork, GuestOptions } from "../../vm/index.js";
 import { exampleText, usage } from "../command.js";
 import type { Context } from "../context.js";
+import { selectLab } from "../lab/select.js";
 import { type MatrixRow, table } from "./matrix.js";
 import { once } from "./run-guest.js";
 import { parseCount, parseDuration } from "../quantities.js";
-import { accel, DEFAULT_KERNEL, rootFs, type RunOptions, several, size } from "./run-options.js";
+import { accel, DEFAULT_KERNEL, passed, rootFs, type RunOptions, several, size } from "./run-options.js";
 
 export function registerRun(vm: Command, context: Context): void {
   vm.command("run [command...]")
@@ -22,7 +23,7 @@ export function registerRun(vm: Command, context: Context): void {
     .option("--rw <dir>", "let the guest really write there, and nowhere else", several)
     .option("--clear-dir <dir>", "empty and writable in the guest", several)
     .option("--clear-file <file>", "empty and writable in the guest", several)
-    .option("--pass-env <name>", "pass only these variables, and HOME TERM PATH SHELL PWD", several)
+    .option("--pass-env <name>", "pass only these variables, and HOME TERM PATH SHELL PWD", passed)
     .option("--net <net>", "a NIC with DHCP: `user`, `bridge:BRIDGE`, or `lab:[LAB/]BRIDGE`", several)
     .option("--disk <file>", "a disk: /dev/vda, /dev/vdb …", several)
     .option("--mem <size>", "memory: 1G by default", size)
@@ -39,7 +40,7 @@ export function registerRun(vm: Command, context: Context): void {
     .option("--dry-run", "print QEMU's command line, and start nothing")
     .option("-v, --verbose", "say which way is taken, and how long it took")
     .option("-q, --quiet", "don't say on a terminal which way is taken")
-    .option("--json", "with --dry-run and --kernels: print JSON")
+    .option("--json", "with --dry-run and --kernels: print JSON; the command writes to standard error")
     .passThroughOptions()
     .addHelpText(
       "after",
@@ -105,13 +106,21 @@ async function network(text: string): Promise<GuestNetwork> {
   const [kind, name = ""] = text.split(/:(.*)/s);
   if (kind === "bridge" && name !== "") return { kind, bridge: name };
   if (kind === "lab" && name !== "") {
-    const [lab = "", bridge] = name.includes("/") ? name.split(/\/(.*)/s) : [process.env.XDPCTL_LAB ?? "xdp", name];
-    const { switchNamespace } = await import("../../lab/index.js");
-    const namespace = switchNamespace(lab);
-    if (!existsSync(namespace)) {
-      throw new XdpctlError("XDPCTL_E_NO_LAB", `--net ${text}: there is no lab ${lab} with bridges`);
+    const room = await import("../../lab/index.js");
+    const only = (): string => selectLab(room, undefined, `--net lab:LAB/${name}`);
+    const [lab = "", bridge = ""] = name.includes("/") ? name.split(/\/(.*)/s) : [only(), name];
+    const found = room.list().find((one) => one.name === lab);
+    if (found?.kernel != null) {
+      throw new XdpctlError("XDPCTL_E_NO_LAB", `--net ${text}: the lab ${lab} is in a guest, and its bridges with it`, {
+        remedy: "deploy it without `--in-vm`",
+      });
     }
-    return { kind: "bridge", bridge: bridge ?? "", namespace };
+    const namespace = room.switchNamespace(lab);
+    if (!existsSync(namespace)) {
+      const what = found === undefined ? `there is no lab ${lab}` : `the lab ${lab} has no bridges`;
+      throw new XdpctlError("XDPCTL_E_NO_LAB", `--net ${text}: ${what}`);
+    }
+    return { kind: "bridge", bridge, namespace };
   }
   throw usage(`--net is \`user\`, \`bridge:BRIDGE\` or \`lab:[LAB/]BRIDGE\`, not ${JSON.stringify(text)}`);
 }
@@ -176,6 +185,8 @@ async function commandOptions(
     groups: process.getgroups?.() ?? [],
     umask: process.umask(),
     ...(terminal === undefined ? {} : { terminal }),
+    // Standard output is for what we say.
+    merged: options.json === true,
   };
 }
 

@@ -96,9 +96,9 @@ export class Bundle {
     }
   }
 
-  /** The whole run, the kernel's log meanwhile, and the console of a guest. */
-  finish(run: TestRun, log: readonly string[] | undefined, console?: string): void {
-    if (console !== undefined) this.#write("console.log", console);
+  /** The whole run, the kernel's log meanwhile, and what guests wrote, by its path. */
+  finish(run: TestRun, log: readonly string[] | undefined, guests: ReadonlyMap<string, string | Uint8Array>): void {
+    for (const [path, content] of guests) this.#write(path, content);
     this.#write("report.json", `${JSON.stringify(run, null, 2)}\n`);
     const text = log === undefined ? `not read: ${run.kernelLog.reason ?? "it was not asked for"}` : log.join("\n");
     this.#write("kernel.log", `${text}\n`);

@@ -70,7 +70,7 @@ export async function runInGuest(
   };
   if (bundle === undefined || runState(run) !== "failed") return run;
   const whole = { ...run, bundle: bundle.directory };
-  bundle.finish(whole, log.lines, log.console);
+  bundle.finish(whole, log.lines, new Map([["console.log", log.console]]));
   return whole;
 }
 

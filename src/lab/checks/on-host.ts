@@ -7,6 +7,7 @@ import { listOnHost } from "../lab.js";
 import type { LabSpec } from "../spec.js";
 import type { Bundle } from "./bundle.js";
 import { type Bench, Stopped } from "./command.js";
+import { readGuestFiles } from "./guest-files.js";
 import { type CheckResult, HOST, type TestRun } from "./report.js";
 import { runCheck } from "./run.js";
 import type { CheckSpec } from "./spec.js";
@@ -36,11 +37,13 @@ export async function runOnHost(
     throw XdpctlError.is(error, "XDPCTL_E_INTERRUPTED") ? new Stopped() : error;
   });
   let results: readonly CheckResult[];
+  let guests: ReturnType<typeof readGuestFiles>;
   try {
     const ms = Math.round(performance.now() - start);
     options.onUp?.({ target: HOST, kernel: release(), lab: lab.name, nodes: lab.nodes, ms });
     results = await runAll({ lab, signal: options.signal }, checks, bundle, options);
     log.readGuests(lab);
+    guests = readGuestFiles(lab);
   } finally {
     if (options.keep !== true && listOnHost().some((one) => one.name === lab.name)) lab.destroy();
   }
@@ -55,7 +58,7 @@ export async function runOnHost(
   };
   if (bundle === undefined || (!bundle.used && run.kernelLog.state !== "splat")) return run;
   const whole = { ...run, bundle: bundle.directory };
-  bundle.finish(whole, log.lines);
+  bundle.finish(whole, log.lines, guests);
   return whole;
 }
 

@@ -2,6 +2,7 @@
 import { isatty } from "node:tty";
 import { didYouMean, XdpctlError } from "../../errors/index.js";
 import type { Agent, GuestCommand } from "../../vm/index.js";
+import { downError } from "../down.js";
 import type { LabInspection } from "../inspect.js";
 import { hostFilesEnvironment, hostFilesShell } from "../kinds/host-files.js";
 import type { Argv, Ending, Environment } from "../kinds/index.js";
@@ -13,7 +14,14 @@ import { shown } from "../shown.js";
 import type { LabSpec, NodeSpec } from "../spec.js";
 import { endText, talk } from "../talk.js";
 import { ownProgram, rootEnvironment } from "./program.js";
-import { type GuestLabState, guestLabFiles, guestLabPhase, guestLabTrouble, readGuestLab } from "./state.js";
+import {
+  type GuestLabState,
+  guestLabEnd,
+  guestLabFiles,
+  guestLabPhase,
+  guestLabTrouble,
+  readGuestLab,
+} from "./state.js";
 
 /** This process's own directory need not be there. */
 const NOWHERE = "/";
@@ -52,7 +60,7 @@ export class GuestLab {
     return guestLabFiles(this.name);
   }
 
-  /** Throws XDPCTL_E_NO_NODE for a machine that the lab has not, or whose guest is gone. */
+  /** Throws XDPCTL_E_NO_NODE for a machine that the lab has not, and XDPCTL_E_VM_… where its guest is gone, or hangs. */
   check(node: string): void {
     this.#node(node);
     this.#checkGuest();
@@ -68,9 +76,7 @@ export class GuestLab {
   #checkGuest(): void {
     const trouble = guestLabTrouble(this.state);
     if (trouble === undefined) return;
-    throw new XdpctlError("XDPCTL_E_NO_NODE", `the lab ${this.name} is down: ${trouble}`, {
-      remedy: "`xdpctl lab inspect` shows its last words, `xdpctl lab deploy --in-vm` makes it anew",
-    });
+    throw downError(`the lab ${this.name}`, trouble, "`xdpctl lab deploy --in-vm` makes it anew");
   }
 
   /** Stands for a command in a machine, with this process's streams, signals and window, to its end. */
@@ -127,7 +133,7 @@ export class GuestLab {
 
   /** What the guest's kernel shows of the lab now, and how the guest is. */
   async inspect(): Promise<LabInspection> {
-    const guest = inspectRecord(this.files);
+    const guest = inspectRecord(this.files, guestLabEnd(this.state));
     const { name, created, spec } = this.state;
     const known = { name, file: spec.file, created, tied: null, guest };
     if (guestLabTrouble(this.state) !== undefined) {

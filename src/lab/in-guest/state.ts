@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { XdpctlError } from "../../errors/index.js";
 import { isRuntimeDirOwn, runtimeDir } from "../../linux/index.js";
 import { type GuestFiles, guestFilesIn, writeJson } from "../kinds/vm/files.js";
 import { guestEnd, guestTrouble } from "../kinds/vm/launch.js";
@@ -65,11 +66,11 @@ export function guestLabNames(): string[] {
 }
 
 /** Why a lab that was made can't be used; undefined where it can. */
-export const guestLabTrouble = (state: GuestLabState): string | undefined =>
+export const guestLabTrouble = (state: GuestLabState): XdpctlError | undefined =>
   guestTrouble(guestLabFiles(state.name), state.supervisor, `xdpctl lab gdb --lab ${state.name}`);
 
 /** Why its guest is not there any more. */
-export const guestLabEnd = (state: GuestLabState): string | undefined =>
+export const guestLabEnd = (state: GuestLabState): XdpctlError | undefined =>
   guestEnd(guestLabFiles(state.name), state.supervisor);
 
 /** `down`: it was made, and its guest is gone, or hangs. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { ChildProcess, StdioOptions } from "node:child_process";
+import type { XdpctlError } from "../../errors/index.js";
 import type { NamespaceKind } from "../../linux/index.js";
 import type { InspectedNode } from "../inspect.js";
 import type { Machine } from "../machine.js";
@@ -73,7 +74,7 @@ export interface Kind {
   isReady?(state: LabState, node: NodeSpec): boolean;
 
   /** Why nothing can be done in a machine although its namespaces are there. */
-  fault?(at: Place): string | undefined;
+  fault?(at: Place): XdpctlError | undefined;
 
   /** What only this kind has to show in `lab inspect`. */
   inspect?(at: Place): Partial<InspectedNode>;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { existsSync } from "node:fs";
+import { XdpctlError } from "../../../errors/index.js";
 import { isAlive } from "../../state.js";
 import { configureNode } from "../../network.js";
 import type { Kind, Place } from "../kind.js";
@@ -25,7 +26,7 @@ export const container: Kind = {
   collect: collectContainers,
 
   fault(at) {
-    return isAlive(markOf(at)?.init) ? undefined : "its container has ended";
+    return isAlive(markOf(at)?.init) ? undefined : new XdpctlError("XDPCTL_E_NO_NODE", "its container has ended");
   },
 
   inspect(at) {

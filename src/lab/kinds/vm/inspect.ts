@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
+import type { XdpctlError } from "../../../errors/index.js";
 import type { InspectedGuest, InspectedInterface, InspectedNode } from "../../inspect.js";
 import { packageRoot } from "../../paths.js";
 import type { Place } from "../kind.js";
 import { type GuestFiles, guestFiles, readRecord } from "./files.js";
-import { guestTrouble } from "./launch.js";
+import { guestEnd, guestTrouble } from "./launch.js";
 
 const ASK_MS = 10_000;
 
 /** Why nothing can be done in a guest. */
-export function guestFault({ state, node }: Place): string | undefined {
+export function guestFault({ state, node }: Place): XdpctlError | undefined {
   const supervisor = state.machines[node.name]?.vm?.supervisor;
   return guestTrouble(guestFiles(state.name, node.name), supervisor, `xdpctl lab gdb ${node.name}`);
 }
@@ -33,22 +34,26 @@ interface Route {
 
 const MODES = ["none", "native", "generic", "offloaded", "multi"];
 
-/** What is known of a guest outside of it. */
-export function inspectRecord(files: GuestFiles): InspectedGuest {
-  const { kernel = "", accelerator = "", phase = "starting", hang, error } = readRecord(files.record) ?? {};
+/** What is known of a guest outside of it; `error` is why it is not there any more. */
+export function inspectRecord(files: GuestFiles, error: XdpctlError | undefined): InspectedGuest {
+  const record = readRecord(files.record) ?? { phase: "starting" };
+  const { kernel = "", accelerator = "", hang } = record;
+  // Whoever wrote the record may have ended without a word.
+  const phase = error !== undefined && record.phase !== "failed" ? "ended" : record.phase;
   return {
     kernel,
     accelerator,
     phase,
     console: files.console,
     ...(hang === undefined ? {} : { hang }),
-    ...(error === undefined ? {} : { error: error.message, lines: error.lines ?? [] }),
+    ...(error === undefined ? {} : { error: error.message, lines: error.lines }),
   };
 }
 
 /** What the guest shows of itself, asked now. */
 export function inspectGuest(at: Place): Partial<InspectedNode> {
-  const vm = inspectRecord(guestFiles(at.state.name, at.node.name));
+  const files = guestFiles(at.state.name, at.node.name);
+  const vm = inspectRecord(files, guestEnd(files, at.state.machines[at.node.name]?.vm?.supervisor));
   if (guestFault(at) !== undefined) return { vm, interfaces: [], routes: [] };
   const [links, v4, v6] = ask(at);
   const found = (links as Link[] | undefined) ?? [];

@@ -60,24 +60,45 @@ export function isGuestReady(name: string, files: GuestFiles, supervisor: Proces
 }
 
 /** Why a guest is not there any more; undefined while it is. */
-export function guestEnd(files: GuestFiles, supervisor: ProcessMark | undefined): string | undefined {
+export function guestEnd(files: GuestFiles, supervisor: ProcessMark | undefined): XdpctlError | undefined {
   const error = readRecord(files.record)?.error;
-  if (error !== undefined) return error.message;
-  return isRunning(supervisor) ? undefined : "its guest is gone, and its supervisor with it";
+  if (error !== undefined) return XdpctlError.from(error);
+  if (isRunning(supervisor)) return undefined;
+  const text = "its guest is gone, and its supervisor with it";
+  return new XdpctlError("XDPCTL_E_VM_DIED", text, { lines: lastWords(files) });
 }
 
-/** Why nothing can be done in a guest; `gdb` is the command that shows where one is of which nothing is heard. */
-export function guestTrouble(files: GuestFiles, supervisor: ProcessMark | undefined, gdb: string): string | undefined {
+/**
+ * Why nothing can be done in a guest, with a code and lines that say more; `gdb` is the command that shows where one is of
+ * which nothing is heard.
+ */
+export function guestTrouble(
+  files: GuestFiles,
+  supervisor: ProcessMark | undefined,
+  gdb: string,
+): XdpctlError | undefined {
   const end = guestEnd(files, supervisor);
   if (end !== undefined) return end;
   const record = readRecord(files.record);
-  if (record?.hang !== undefined) return `${record.hang} (\`${gdb}\` shows where it is)`;
-  return record?.phase === "ready" ? undefined : "its guest is booting";
+  if (record?.hang !== undefined) {
+    return new XdpctlError("XDPCTL_E_VM_HANG", record.hang, { remedy: `\`${gdb}\` shows where it is` });
+  }
+  return record?.phase === "ready" ? undefined : new XdpctlError("XDPCTL_E_NO_NODE", "its guest is booting");
 }
+
+/** The ends of what a guest and its supervisor said, where nobody wrote down why they ended. */
+function lastWords({ console, log }: GuestFiles): string[] {
+  return [...tail(log).map((line) => `supervisor: ${line}`), ...tail(console).map((line) => `console: ${line}`)];
+}
+
+/** What a terminal takes for itself: the ends of lines, and a shell's sequences. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is meant
+const NOT_TEXT = /\r|\x1b\[[0-9;?]*[A-Za-z]/g;
 
 function tail(path: string): string[] {
   try {
-    return readFileSync(path, "utf8").trimEnd().split("\n").slice(-8);
+    const text = readFileSync(path, "utf8").replace(NOT_TEXT, "").trimEnd();
+    return text === "" ? [] : text.split("\n").slice(-8);
   } catch {
     return [];
   }
