@@ -25,7 +25,7 @@ export function setLink(lab: Lab, link: LinkPlaces, up: boolean): LinkEndState[]
   return withLabLock(() => {
     for (const place of link.named) setEnd(place, up);
     if (up) for (const place of link.named) restore(lab, place);
-    return link.ends.map(endState);
+    return link.ends.map((place) => endState(lab, place, link.named.includes(place) ? up : undefined));
   });
 }
 
@@ -50,17 +50,24 @@ function withEnd<T>(place: Place, body: (route: ReturnType<typeof openRoute>, in
   }
 }
 
-function endState(place: Place): LinkEndState {
-  return withEnd(place, (route, index) => {
+/** How an end is; a guest's own is set first. */
+function endState(lab: Lab, place: Place, up: boolean | undefined): LinkEndState {
+  const { name } = place;
+  const state = withEnd(place, (route, index) => {
     const link = route.link(index);
-    return { name: place.name, up: link?.up === true, carrier: link?.carrier === true };
+    return { name, up: link?.up === true, carrier: link?.carrier === true };
   });
+  const node = lab.spec.nodes.find((one) => one.name === place.machine);
+  const within = node && kindOf(node).link;
+  if (node === undefined || within === undefined) return state;
+  const wish = { carrier: state.carrier, ...(up === undefined ? {} : { up }) };
+  return { name, ...within({ state: lab.state, node }, place.interface, wish) };
 }
 
 /** Gives a machine the addresses and routes of its interfaces that are up. */
 function restore(lab: Lab, { machine }: Place): void {
   const node = lab.spec.nodes.find((one) => one.name === machine);
-  // A guest has its addresses and routes inside, where nothing went down.
+  // A guest has its addresses and routes inside.
   if (node === undefined || kindOf(node).silent === true) return;
   using opened = openMachine(lab.name, node.name);
   const up = new Set(opened.route.links().flatMap((link) => (link.up ? [link.name] : [])));

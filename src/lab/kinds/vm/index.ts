@@ -2,7 +2,9 @@
 import { XdpctlError } from "../../../errors/index.js";
 import { hostFilesEnvironment, hostFilesShell } from "../host-files.js";
 import type { Kind } from "../kind.js";
+import { askGuest } from "./ask.js";
 import { spawnInGuest, standInGuest } from "./enter.js";
+import { linkInGuest } from "./link.js";
 import { guestFault, inspectGuest } from "./inspect.js";
 import { plumb } from "./plumb.js";
 import { lookAtGuest, startGuests } from "./start.js";
@@ -22,6 +24,8 @@ export const vm: Kind = {
   isReady: lookAtGuest,
   fault: guestFault,
   inspect: inspectGuest,
+  run: askGuest,
+  link: linkInGuest,
   environment: ({ state, node }, base) => hostFilesEnvironment(state.name, node, base),
 
   inside({ node }) {
