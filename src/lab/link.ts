@@ -23,9 +23,16 @@ export interface LinkEndState {
  */
 export function setLink(lab: Lab, link: LinkPlaces, up: boolean): LinkEndState[] {
   return withLabLock(() => {
-    for (const place of link.named) setEnd(place, up);
+    const done = new Map<Place, LinkEndState>();
+    for (const place of link.named) {
+      // A guest's own end goes first: it has not lost its carrier, it was set down.
+      if (!up && isInGuest(lab, place)) done.set(place, endState(lab, place, false));
+      setEnd(place, up);
+    }
     if (up) for (const place of link.named) restore(lab, place);
-    return link.ends.map((place) => endState(lab, place, link.named.includes(place) ? up : undefined));
+    return link.ends.map(
+      (place) => done.get(place) ?? endState(lab, place, link.named.includes(place) ? up : undefined),
+    );
   });
 }
 
@@ -49,6 +56,9 @@ function withEnd<T>(place: Place, body: (route: ReturnType<typeof openRoute>, in
     route.close();
   }
 }
+
+const isInGuest = (lab: Lab, { machine }: Place): boolean =>
+  lab.spec.nodes.some((node) => node.name === machine && kindOf(node).link !== undefined);
 
 /** How an end is; a guest's own is set first. */
 function endState(lab: Lab, place: Place, up: boolean | undefined): LinkEndState {
