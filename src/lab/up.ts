@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { XdpctlError } from "../errors/index.js";
 import { type DeployOptions, type Made, makeLab, settle, waits } from "./deploy.js";
 import { lease } from "./dhcp.js";
+import { impairGuests } from "./impair.js";
 import { byKind, kindOf } from "./kinds/index.js";
 import { locatedVm } from "./kinds/vm/start.js";
 import type { Lab } from "./lab.js";
@@ -25,7 +26,7 @@ export function deploy(spec: LabSpec, options: DeployOptions = {}): Lab {
   try {
     awaitKinds(made.lab);
     while (!isReady(made.lab)) Atomics.wait(sleeper, 0, 0, LOOK_MS);
-    return done(made.lab);
+    return done(made, options);
   } catch (error) {
     takeBack(made);
     throw error;
@@ -51,7 +52,7 @@ export async function bringUp(spec: LabSpec, options: BringUpOptions = {}): Prom
       if (signal?.aborted === true) throw new XdpctlError("XDPCTL_E_INTERRUPTED", "interrupted");
       await pause(LOOK_MS);
     }
-    return done(made.lab);
+    return done(made, options);
   } catch (error) {
     takeBack(made);
     throw error;
@@ -59,9 +60,15 @@ export async function bringUp(spec: LabSpec, options: BringUpOptions = {}): Prom
 }
 
 /** Its machines are ready: it is anybody's. */
-function done(lab: Lab): Lab {
+function done({ lab, kept }: Made, { onProgress }: DeployOptions): Lab {
   lease(lab);
-  if (waits(lab.spec)) rewrite(lab);
+  if (!waits(lab.spec)) return lab;
+  rewrite(lab);
+  for (const node of lab.spec.nodes) {
+    const mended = kept.has(node.name) && kindOf(node).mend?.({ state: lab.state, node }) === true;
+    if (mended) onProgress?.({ step: "mended", node: node.name });
+  }
+  for (const note of impairGuests(lab)) onProgress?.({ step: "left-out", note });
   return lab;
 }
 

@@ -93,8 +93,14 @@ export interface Kind {
   /** Where the machine's kernel is not this one: runs a command there, to its end. */
   run?(at: Place, argv: Argv, input?: string): Ran;
 
+  /** Its release, as `uname -r` says it. */
+  kernel?(at: Place): string;
+
   /** Where the machine's own end of a link is not that of its network namespace: sets it, and says how it is. */
   link?(at: Place, name: string, wish: LinkWish): { up: boolean; carrier: boolean };
+
+  /** A machine that was kept, where `configure` does not reach into it: takes it to what the file says; true if it was not so. */
+  mend?(at: Place): boolean;
 
   /** Removes what labs left that have no state to go by: those that are remains. Returns them. */
   collect?(isRemain: (of: Origin) => boolean): readonly Origin[];

@@ -5,7 +5,8 @@ import type { Kind } from "../kind.js";
 import { askGuest } from "./ask.js";
 import { spawnInGuest, standInGuest } from "./enter.js";
 import { linkInGuest } from "./link.js";
-import { guestFault, inspectGuest } from "./inspect.js";
+import { guestFault, guestKernel, inspectGuest } from "./inspect.js";
+import { mendGuest } from "./mend.js";
 import { plumb } from "./plumb.js";
 import { lookAtGuest, startGuests } from "./start.js";
 import { stopGuests } from "./stop.js";
@@ -25,7 +26,9 @@ export const vm: Kind = {
   fault: guestFault,
   inspect: inspectGuest,
   run: askGuest,
+  kernel: guestKernel,
   link: linkInGuest,
+  mend: mendGuest,
   environment: ({ state, node }, base) => hostFilesEnvironment(state.name, node, base),
 
   inside({ node }) {

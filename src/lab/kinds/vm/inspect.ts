@@ -11,6 +11,10 @@ export function guestFault({ state, node }: Place): string | undefined {
   return guestTrouble(guestFiles(state.name, node.name), supervisor, `xdpctl lab gdb ${node.name}`);
 }
 
+/** `uname -r` of a guest. */
+export const guestKernel = ({ state, node }: Place): string =>
+  readRecord(guestFiles(state.name, node.name).record)?.kernel ?? "";
+
 interface Link {
   ifname: string;
   ifindex: number;
