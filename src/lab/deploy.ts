@@ -23,8 +23,8 @@ import type { LabSpec } from "./spec.js";
 import { bootId, isAlive, type LabState, machineLives, processMark, readState, writeState } from "./state.js";
 
 export interface DeployProgress {
-  /** `ready` and `removed` come once a machine, the others tell how far it is. */
-  readonly step: "intent" | "machine" | "links" | "pinned" | "ready" | "removed" | "left-out";
+  /** `mended`: a machine that was kept lacked something of the file. `ready` and `removed` come once a machine, the others tell how far it is. */
+  readonly step: "intent" | "machine" | "links" | "pinned" | "ready" | "mended" | "removed" | "left-out";
   readonly node?: string;
   readonly addresses?: readonly string[];
   /** The machine was there before. */
@@ -45,6 +45,8 @@ export interface Made {
   readonly lab: Lab;
   /** There was none before. */
   readonly isNew: boolean;
+  /** The machines that were there before, and stayed. */
+  readonly kept: ReadonlySet<string>;
 }
 
 /**
@@ -63,16 +65,17 @@ export function makeLab(spec: LabSpec, options: DeployOptions): Made {
       });
     }
     const prior = priorState(name, options);
-    if (prior === undefined) return { lab: new Lab(deployNew(wanted, options)), isNew: true };
+    if (prior === undefined) return { lab: new Lab(deployNew(wanted, options)), isNew: true, kept: new Set() };
     const before = prior.spec;
+    let kept: Set<string>;
     try {
       if (options.tied === true) tie(prior);
-      converge(prior, wanted, options);
+      kept = converge(prior, wanted, options);
     } catch (error) {
       undo(prior, before);
       throw failure(name, error, "it is as it was before");
     }
-    return { lab: new Lab(prior), isNew: false };
+    return { lab: new Lab(prior), isNew: false, kept };
   });
 }
 
@@ -181,8 +184,8 @@ export function settle(state: LabState, phase: "ready" | "broken" = "ready"): vo
   delete state.busy;
 }
 
-/** Takes a lab from what `state` says to what `spec` says, and keeps `state` true at every step. */
-function converge(state: LabState, spec: LabSpec, options: DeployOptions): void {
+/** Takes a lab from what `state` says to what `spec` says, and keeps `state` true at every step. Returns what was kept. */
+function converge(state: LabState, spec: LabSpec, options: DeployOptions): Set<string> {
   const { name } = state;
   const progress = options.onProgress ?? (() => {});
   const before = new Map(state.spec.nodes.map((node) => [node.name, node]));
@@ -255,6 +258,7 @@ function converge(state: LabState, spec: LabSpec, options: DeployOptions): void 
       const addresses = node.interfaces.flatMap((one) => one.addresses);
       progress({ step: "ready", node: node.name, addresses, kept: kept.has(node.name) });
     }
+    return kept;
   } finally {
     for (const machine of machines.values()) machine.close();
   }

@@ -2,6 +2,8 @@
 import { didYouMean, XdpctlError } from "../errors/index.js";
 import { needCapabilities } from "../linux/index.js";
 import { IMPAIRMENT_KEYS, type Impairment, type ImpairmentKey, impairmentProblem, isImpaired } from "./impairment.js";
+import type { GuestEnd } from "./guest-shaping.js";
+import { kindOf } from "./kinds/index.js";
 import { Lab } from "./lab.js";
 import { withLabLock } from "./lock.js";
 import { type Machine, openMachine } from "./machine.js";
@@ -94,15 +96,36 @@ function isBetween(left: EndSpec, right: EndSpec, a: string, b: string): boolean
   );
 }
 
+type AnyEnd = ShapedEnd | GuestEnd;
+
+/** An end that is the NIC of a guest is shaped there: by its kernel. */
+function guestEnd(state: LabState, { key, end, mtu }: Direction): GuestEnd | undefined {
+  const node = "node" in end ? state.spec.nodes.find((one) => one.name === end.node) : undefined;
+  if (node === undefined || !("node" in end)) return undefined;
+  const { run, kernel } = kindOf(node);
+  if (run === undefined) return undefined;
+  const at = { state, node };
+  return {
+    name: key,
+    interface: end.interface,
+    mtu,
+    kernel: kernel?.(at) ?? "",
+    run: (argv, input) => {
+      new Lab(state).check(node.name);
+      return run(at, argv, input);
+    },
+  };
+}
+
 /** Opens the machines of the directions for as long as `body` runs. */
-function withEnds<T>(state: LabState, list: readonly Direction[], body: (end: (one: Direction) => ShapedEnd) => T): T {
+function withEnds<T>(state: LabState, list: readonly Direction[], body: (end: (one: Direction) => AnyEnd) => T): T {
   const machines = new Map<string, Machine>();
   try {
     for (const one of list) {
       const name = machineOf(one.end);
-      if (!machines.has(name)) machines.set(name, openMachine(state.name, name));
+      if (guestEnd(state, one) === undefined && !machines.has(name)) machines.set(name, openMachine(state.name, name));
     }
-    return body((one) => shapedEnd(one, machines));
+    return body((one) => guestEnd(state, one) ?? shapedEnd(one, machines));
   } finally {
     for (const machine of machines.values()) machine.close();
   }
@@ -130,7 +153,7 @@ export function impair(lab: string, names: readonly string[], change: Impairment
       if (isImpaired(wanted.settings)) after[one.key] = wanted;
       else delete after[one.key];
     }
-    const apply = (all: typeof after, endOf: (one: Direction) => ShapedEnd): void => {
+    const apply = (all: typeof after, endOf: (one: Direction) => AnyEnd): void => {
       for (const one of list) shape(endOf(one), inForce(all[one.key]));
     };
     withEnds(state, list, (endOf) => {
@@ -210,7 +233,10 @@ function show(state: LabState, list: readonly Direction[]): ImpairedEnd[] {
   );
 }
 
-/** Takes the links of a lab that is deployed to what the spec says; returns what was left out. */
+/**
+ * Takes the links of a lab that is deployed to what the spec says; returns what was left out. Guests are not there yet: what
+ * was known of their ends stays known until `impairGuests`.
+ */
 export function impairLinks(state: LabState, spec: LabSpec, machines: Machines): string[] {
   const before = state.impaired ?? {};
   const wanted: Record<string, Kept> = {};
@@ -219,6 +245,12 @@ export function impairLinks(state: LabState, spec: LabSpec, machines: Machines):
   for (const mark of state.links) {
     const given = links.get(JSON.stringify(mark.ends))?.impair;
     for (const [i, one] of directionsOf(spec, mark).entries()) {
+      const { end } = one;
+      const kept = before[one.key];
+      if ("node" in end && spec.nodes.some((node) => node.name === end.node && kindOf(node).run !== undefined)) {
+        if (kept !== undefined) wanted[one.key] = kept;
+        continue;
+      }
       const settings = given?.[i] ?? {};
       if (!isImpaired(settings) && before[one.key] === undefined) continue;
       const note = shape(shapedEnd(one, machines), settings);
@@ -228,5 +260,34 @@ export function impairLinks(state: LabState, spec: LabSpec, machines: Machines):
   }
   if (Object.keys(wanted).length > 0) state.impaired = wanted;
   else delete state.impaired;
+  return notes;
+}
+
+/** The same for ends in guests, which are ready by now. */
+export function impairGuests(lab: Lab): string[] {
+  const state = lab.state as LabState;
+  const links = new Map(state.spec.links.map((link) => [JSON.stringify(link.ends), link]));
+  const after = { ...state.impaired };
+  const notes: string[] = [];
+  let changed = false;
+  for (const mark of state.links) {
+    const given = links.get(JSON.stringify(mark.ends))?.impair;
+    for (const [i, one] of directionsOf(state.spec, mark).entries()) {
+      const settings = given?.[i] ?? {};
+      const end = guestEnd(state, one);
+      if (end === undefined || (!isImpaired(settings) && after[one.key] === undefined)) continue;
+      const note = shape(end, settings);
+      if (note !== undefined) notes.push(note);
+      if (isImpaired(settings)) after[one.key] = { settings };
+      else delete after[one.key];
+      changed = true;
+    }
+  }
+  if (changed) {
+    withLabLock(() => {
+      state.impaired = after;
+      writeState(state);
+    });
+  }
   return notes;
 }

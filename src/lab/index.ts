@@ -47,3 +47,4 @@ export { errandPort, runErrand } from "./errand.js";
 export { isReachable, leaveMachine } from "./outside.js";
 export { LAB_SCHEMA, type LabFile, schemaText } from "./schema.js";
 export type { BridgeSpec, EndSpec, InterfaceSpec, LabSpec, LinkSpec, NodeSpec, RouteSpec } from "./spec.js";
+export { watchLinks } from "./watch-links.js";

@@ -23,9 +23,16 @@ export interface LinkEndState {
  */
 export function setLink(lab: Lab, link: LinkPlaces, up: boolean): LinkEndState[] {
   return withLabLock(() => {
-    for (const place of link.named) setEnd(place, up);
+    const done = new Map<Place, LinkEndState>();
+    for (const place of link.named) {
+      // A guest's own end goes first: it has not lost its carrier, it was set down.
+      if (!up && isInGuest(lab, place)) done.set(place, endState(lab, place, false));
+      setEnd(place, up);
+    }
     if (up) for (const place of link.named) restore(lab, place);
-    return link.ends.map(endState);
+    return link.ends.map(
+      (place) => done.get(place) ?? endState(lab, place, link.named.includes(place) ? up : undefined),
+    );
   });
 }
 
@@ -50,17 +57,27 @@ function withEnd<T>(place: Place, body: (route: ReturnType<typeof openRoute>, in
   }
 }
 
-function endState(place: Place): LinkEndState {
-  return withEnd(place, (route, index) => {
+const isInGuest = (lab: Lab, { machine }: Place): boolean =>
+  lab.spec.nodes.some((node) => node.name === machine && kindOf(node).link !== undefined);
+
+/** How an end is; a guest's own is set first. */
+function endState(lab: Lab, place: Place, up: boolean | undefined): LinkEndState {
+  const { name } = place;
+  const state = withEnd(place, (route, index) => {
     const link = route.link(index);
-    return { name: place.name, up: link?.up === true, carrier: link?.carrier === true };
+    return { name, up: link?.up === true, carrier: link?.carrier === true };
   });
+  const node = lab.spec.nodes.find((one) => one.name === place.machine);
+  const within = node && kindOf(node).link;
+  if (node === undefined || within === undefined) return state;
+  const wish = { carrier: state.carrier, ...(up === undefined ? {} : { up }) };
+  return { name, ...within({ state: lab.state, node }, place.interface, wish) };
 }
 
 /** Gives a machine the addresses and routes of its interfaces that are up. */
 function restore(lab: Lab, { machine }: Place): void {
   const node = lab.spec.nodes.find((one) => one.name === machine);
-  // A guest has its addresses and routes inside, where nothing went down.
+  // A guest has its addresses and routes inside.
   if (node === undefined || kindOf(node).silent === true) return;
   using opened = openMachine(lab.name, node.name);
   const up = new Set(opened.route.links().flatMap((link) => (link.up ? [link.name] : [])));

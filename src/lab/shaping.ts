@@ -4,6 +4,7 @@ import { XdpctlError } from "../errors/index.js";
 import { errno } from "../linux/index.js";
 import { type Qdisc, QDISC_ROOT, qdiscRequests, type Request } from "../netlink/index.js";
 import { type Impairment, netemSettings, tbfSettings, withoutNetem } from "./impairment.js";
+import { type GuestEnd, shapedInGuest, shapeInGuest } from "./guest-shaping.js";
 import type { Machine } from "./machine.js";
 
 /** The numbers by which ours are known: what has others was made by someone else. */
@@ -21,7 +22,11 @@ export interface ShapedEnd {
 }
 
 /** The queueing disciplines of an end that are ours. */
-export function shapedBy(end: ShapedEnd, all = end.at.route.qdiscs()): { root: Qdisc; child?: Qdisc } | undefined {
+export function shapedBy(end: ShapedEnd | GuestEnd): { root: Qdisc; child?: Qdisc } | undefined {
+  return "run" in end ? shapedInGuest(end) : shapedHere(end);
+}
+
+function shapedHere(end: ShapedEnd, all = end.at.route.qdiscs()): { root: Qdisc; child?: Qdisc } | undefined {
   const here = all.filter((one) => one.index === end.index);
   const root = here.find((one) => one.handle === ROOT_HANDLE && one.parent === QDISC_ROOT);
   const child = here.find((one) => one.handle === CHILD_HANDLE && one.parent === CHILD_PARENT);
@@ -33,7 +38,8 @@ export function shapedBy(end: ShapedEnd, all = end.at.route.qdiscs()): { root: Q
  * kernel lacks and `optional` let be left out. Errors: XDPCTL_E_NOT_SUPPORTED, XDPCTL_E_LAB_CONFLICT where someone else's
  * queueing discipline is.
  */
-export function shape(end: ShapedEnd, wanted: Impairment): string | undefined {
+export function shape(end: ShapedEnd | GuestEnd, wanted: Impairment): string | undefined {
+  if ("run" in end) return shapeInGuest(end, wanted);
   try {
     end.at.route.execute(plan(end, wanted));
     return undefined;
@@ -56,7 +62,7 @@ export function shape(end: ShapedEnd, wanted: Impairment): string | undefined {
 
 function plan(end: ShapedEnd, wanted: Impairment): Request[] {
   const all = end.at.route.qdiscs().filter((one) => one.index === end.index);
-  const ours = shapedBy(end, all);
+  const ours = shapedHere(end, all);
   const netem = netemSettings(wanted);
   const tbf = tbfSettings(wanted, end.mtu);
   const list: Request[] = [];

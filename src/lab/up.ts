@@ -2,6 +2,7 @@
 import { XdpctlError } from "../errors/index.js";
 import { type DeployOptions, type Made, makeLab, settle, waits } from "./deploy.js";
 import { lease } from "./dhcp.js";
+import { impairGuests } from "./impair.js";
 import { byKind, kindOf } from "./kinds/index.js";
 import { missingNotes } from "./kinds/vm/own-modules.js";
 import { locatedVm } from "./kinds/vm/start.js";
@@ -24,7 +25,7 @@ export function deploy(spec: LabSpec, options: DeployOptions = {}): Lab {
   const made = makeLab(spec, options);
   try {
     waitBlocking(untilReady(made.lab));
-    return done(made.lab);
+    return done(made, options);
   } catch (error) {
     takeBack(made);
     throw error;
@@ -47,7 +48,7 @@ export async function bringUp(spec: LabSpec, options: BringUpOptions = {}): Prom
   try {
     made = makeLab(spec, options);
     await waitAsync(untilReady(made.lab), signal);
-    return done(made.lab);
+    return done(made, options);
   } catch (error) {
     if (made !== undefined) takeBack(made);
     // A signal may have ended what the lab is made with, too: which was the reason is heard only now.
@@ -58,8 +59,14 @@ export async function bringUp(spec: LabSpec, options: BringUpOptions = {}): Prom
 }
 
 /** Its machines are ready: it is anybody's. */
-function done(lab: Lab): Lab {
-  if (waits(lab.spec)) rewrite(lab);
+function done({ lab, kept }: Made, { onProgress }: DeployOptions): Lab {
+  if (!waits(lab.spec)) return lab;
+  rewrite(lab);
+  for (const node of lab.spec.nodes) {
+    const mended = kept.has(node.name) && kindOf(node).mend?.({ state: lab.state, node }) === true;
+    if (mended) onProgress?.({ step: "mended", node: node.name });
+  }
+  for (const note of impairGuests(lab)) onProgress?.({ step: "left-out", note });
   return lab;
 }
 

@@ -11,10 +11,10 @@ import type { GuestCommand, GuestCommandOptions, GuestExit } from "./guest-comma
 import { type GuestOptions, guestModules, mayBeHeld, plan, BOOT_WORDS, WATCH_SOCKET } from "./guest-plan.js";
 import { openFilesLimit, resolvTarget } from "./host.js";
 import { VirtualMachine } from "./machine.js";
-import type { Networks } from "./network.js";
+import { type Networks, networkId } from "./network.js";
 import { findQemu } from "./qemu.js";
 import { AGENT_IN_GUEST, clearedFile, rootSteps } from "./root-steps.js";
-import { isHeld } from "./qmp.js";
+import { isHeld, setLink } from "./qmp.js";
 import type { RootKind } from "./root-kind.js";
 import { RunDir } from "./run-dir.js";
 import { Share } from "./share.js";
@@ -238,6 +238,12 @@ export class Guest implements AsyncDisposable {
   /** Waits for a sign of life: a step of the agent that changes nothing. Throws XDPCTL_E_VM_DIED. */
   alive(): Promise<void> {
     return this.machine.agent.operation("up", "lo");
+  }
+
+  /** Gives a NIC its carrier, or takes it: that of `networks[i]`. */
+  async setCarrier(i: number, carrier: boolean): Promise<void> {
+    const dir = this.options.dir;
+    if (dir !== undefined && mayBeHeld(this.options)) await setLink(join(dir, WATCH_SOCKET), networkId(i), carrier);
   }
 
   /** What is known when a command's end is not: the guest is gone, and this says how. */

@@ -27,6 +27,9 @@ function freshMac(): string {
   return ["02", "78", ...[...randomBytes(4)].map((byte) => byte.toString(16).padStart(2, "0"))].join(":");
 }
 
+/** QEMU's name of a guest's network. */
+export const networkId = (i: number): string => `net${i}`;
+
 /** A port of a bridge, made for one guest; gone when the guest and this are. */
 class BridgePort {
   readonly tap: Tap;
@@ -77,7 +80,7 @@ export class Networks {
     const queues = 2 * cpus;
     try {
       for (const [i, network] of networks.entries()) {
-        const id = `net${i}`;
+        const id = networkId(i);
         if (network.kind === "user") {
           this.devices.push(nic(id, ["-netdev", `user,id=${id}`], 1, freshMac()));
           continue;

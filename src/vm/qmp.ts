@@ -29,6 +29,39 @@ export function isHeld(path: string): Promise<boolean> {
   });
 }
 
+/**
+ * Takes the cable out of a NIC, or puts it in again; `id` is that of its network. What QEMU answers is not waited for long: a
+ * guest that ends meanwhile has no carrier to lose.
+ */
+export function setLink(path: string, id: string, up: boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const done = (): void => {
+      clearTimeout(late);
+      socket.destroy();
+      resolve();
+    };
+    const late = setTimeout(done, ANSWER_MS);
+    socket.on("error", done);
+    socket.on("close", done);
+    const set = { execute: "set_link", arguments: { name: id, up }, id };
+    socket.write(`{"execute":"qmp_capabilities"}\n${JSON.stringify(set)}\n`);
+    const lines = createInterface({ input: socket });
+    lines.on("error", () => undefined);
+    lines.on("line", (line) => {
+      if (answers(line, id)) done();
+    });
+  });
+}
+
+function answers(line: string, id: string): boolean {
+  try {
+    return (JSON.parse(line) as { id?: string }).id === id;
+  } catch {
+    return false;
+  }
+}
+
 function statusIn(line: string): string | undefined {
   try {
     const { return: answer } = JSON.parse(line) as { return?: { status?: string } };

@@ -173,12 +173,59 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab with a guest",
     expect(inspected()?.interfaces[0]?.xdp).toBe(null);
   });
 
+  it("has links that go down, lose their carrier and are impaired, and tells of them", async () => {
+    const flags = (node: string) => exec(node, "ip", "-br", "link", "show", "eth0").stdout;
+    const events = new Running([...XDPCTL, "lab", "events", NAME, "--json"]);
+    await until("the watchers", () => events.stderr.includes("watching"), 20_000);
+    const link = (...args: string[]) => lab(["link", ...args, "--lab", NAME]).stdout;
+    expect(link("down", "br-wan:xdp.eth0")).toBe("br-wan:xdp.eth0 down; xdp:eth0 up, no carrier\n");
+    expect(flags("xdp")).toContain("<NO-CARRIER,");
+    expect(link("up", "br-wan:xdp.eth0")).toBe("br-wan:xdp.eth0 up; xdp:eth0 up\n");
+    expect(link("down", "xdp:eth0")).toBe("xdp:eth0 down; br-wan:xdp.eth0 up, no carrier\n");
+    expect(flags("xdp")).not.toMatch(/[<,]UP/);
+    expect(link("up", "xdp:eth0")).toBe("xdp:eth0 up; br-wan:xdp.eth0 up\n");
+    expect(flags("xdp")).toContain("UP,LOWER_UP");
+    expect(exec("client", "ping", "-6", "-n", "-c", "1", "-W", "5", "server6").status).toBe(0);
+    expect(exec("xdp", "xdpctl", "unload", "eth1").status).toBe(0);
+    await events.sees('"type":"xdp"');
+    events.signal("SIGINT");
+    const told = (await events.ended()).stdout.trim().split("\n");
+    const ofGuest = told
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .filter(({ machine }) => machine === "xdp")
+      // The driver may find its carrier only after it was set up.
+      .filter(({ up, carrier }, i) => i < 2 || up !== true || carrier === true);
+    expect(ofGuest).toMatchObject([
+      { type: "link", interface: "eth0", up: true, carrier: false },
+      { type: "link", interface: "eth0", up: true, carrier: true },
+      { type: "link", interface: "eth0", up: false },
+      { type: "link", interface: "eth0", up: true, carrier: true },
+      { type: "xdp", interface: "eth1", action: "detach", program: "pass" },
+    ]);
+    const impair = (...args: string[]) => {
+      const { stdout } = lab(["impair", "--lab", NAME, "--json", ...args]);
+      return (JSON.parse(stdout) as { ends: Record<string, unknown>[] }).ends[0];
+    };
+    // This kernel may have no netem; the guest's has.
+    const set = impair("xdp:eth0", "delay=300ms", "loss=0.5%", "rate=10mbit");
+    expect(set).toMatchObject({ state: "on", delay: 300_000, loss: 0.5, rate: 10_000_000 });
+    expect(ping("-W", "5")).toBe(0);
+    expect(impair("xdp:eth0")).toMatchObject({ sent: { packets: expect.any(Number) as number }, state: "on" });
+    expect(impair("xdp:eth0", "reset")).toMatchObject({ state: "none" });
+  });
+
   it("stays as it is when it is deployed again, and tells how it died", async () => {
     const states = () => {
       const { stdout } = lab(["deploy", FILE, "--json"]);
       return (JSON.parse(stdout) as { nodes: { state: string }[] }).nodes.map((node) => node.state);
     };
     expect(states()).toEqual(["kept", "kept", "kept", "kept"]);
+    exec("xdp", "sh", "-c", "ip link set eth0 down; ip link set eth0 up; ip link set eth1 mtu 1300");
+    expect(states()).toEqual(["kept", "mended", "kept", "kept"]);
+    expect(inspected()).toMatchObject({
+      routes: ["default via 192.168.6.1 dev eth0", "default via fd00:6::1 dev eth0"],
+      interfaces: [{ mtu: 1500 }, { name: "eth0", addresses: ["192.168.6.100/24", "fd00:6::100/64"] }],
+    });
     const crash = exec("xdp", "sh", "-c", "echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger");
     expect(crash.status).toBe(120);
     expect(crash.stderr).toContain("Kernel panic - not syncing: sysrq triggered crash");

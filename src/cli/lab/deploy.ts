@@ -12,8 +12,10 @@ import { openRoom, selectLab, waiting } from "./select.js";
 interface Ready {
   name: string;
   addresses: readonly string[];
-  state: "created" | "kept";
+  state: "created" | "kept" | "mended";
 }
+
+const STATES = { created: "ready", kept: "ready (kept)", mended: "ready (kept, mended)" } as const;
 
 interface DeployFlags {
   name?: string;
@@ -46,6 +48,8 @@ export function registerDeploy(lab: Command, context: Context): void {
       const onProgress = ({ step, node, addresses, kept, note }: DeployProgress): void => {
         if (note !== undefined) terminal.note(`left out: ${note}`);
         if (node === undefined) return;
+        const before = nodes.find((one) => one.name === node);
+        if (step === "mended" && before !== undefined) before.state = "mended";
         if (step === "removed") removed.push(node);
         if (step === "ready") nodes.push({ name: node, addresses: addresses ?? [], state: kept ? "kept" : "created" });
       };
@@ -60,11 +64,7 @@ export function registerDeploy(lab: Command, context: Context): void {
       const ms = Math.round(performance.now() - start);
       terminal.table(
         [{ title: "MACHINE" }, { title: "ADDRESSES" }, { title: "STATE" }],
-        nodes.map((node) => [
-          node.name,
-          node.addresses.join(" ") || null,
-          node.state === "kept" ? "ready (kept)" : "ready",
-        ]),
+        nodes.map((node) => [node.name, node.addresses.join(" ") || null, STATES[node.state]]),
       );
       for (const node of removed) terminal.line(`${node}  removed`);
       const count = `${nodes.length} ${nodes.length === 1 ? "machine" : "machines"}`;

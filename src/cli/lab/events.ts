@@ -45,9 +45,13 @@ export function registerEvents(parent: Command, context: Context): void {
         queue.push(json ? JSON.stringify(event) : labEventLine(event));
         if (--left <= 0) enough();
       };
-      const events = new LabEvents(loop, lab, seen, enough);
-      const timer = flags.for === undefined ? undefined : loop.after(flags.for * 1000, enough);
+      const onBlind = (machine: string, why: string): void =>
+        terminal.note(`${machine}: what happens in its guest can't be watched: ${why}`);
+      const events = new LabEvents(loop, lab, seen, enough, { onBlind });
+      let timer: { close(): void } | undefined;
       try {
+        await Promise.race([events.ready(), done, aborted(signal)]);
+        if (flags.for !== undefined) timer = loop.after(flags.for * 1000, enough);
         terminal.note(`watching the lab ${lab.name}: ${lab.nodes.join(", ")}`);
         await Promise.race([done, aborted(signal)]);
         // The namespaces of a lab that goes down wait for us.

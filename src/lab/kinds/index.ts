@@ -5,7 +5,7 @@ import type { Kind } from "./kind.js";
 import { netns } from "./netns.js";
 import { vm } from "./vm/index.js";
 
-export type { Argv, Ending, Environment, Kind, Place, SpawnOptions } from "./kind.js";
+export type { Argv, Ending, Environment, Kind, LinkWish, Place, Ran, SpawnOptions } from "./kind.js";
 
 /** One entry a kind; its own files do nothing until a machine is of that kind. */
 const KINDS: Readonly<Record<NodeSpec["kind"], Kind>> = { netns, container, vm };

@@ -25,6 +25,19 @@ export type Ending = { readonly code: number } | { readonly signal: NodeJS.Signa
 
 export type Argv = readonly [string, ...string[]];
 
+/** How a command ended that was waited for, and what it wrote. */
+export interface Ran {
+  readonly ok: boolean;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** What to do with an interface: undefined leaves it up or down; `carrier` is what it will have when it is up. */
+export interface LinkWish {
+  readonly up?: boolean;
+  readonly carrier: boolean;
+}
+
 /** A machine of a lab that runs. */
 export interface Place {
   readonly state: Readonly<LabState>;
@@ -78,6 +91,18 @@ export interface Kind {
 
   /** What only this kind has to show in `lab inspect`. */
   inspect?(at: Place): Partial<InspectedNode>;
+
+  /** Where the machine's kernel is not this one: runs a command there, to its end. */
+  run?(at: Place, argv: Argv, input?: string): Ran;
+
+  /** Its release, as `uname -r` says it. */
+  kernel?(at: Place): string;
+
+  /** Where the machine's own end of a link is not that of its network namespace: sets it, and says how it is. */
+  link?(at: Place, name: string, wish: LinkWish): { up: boolean; carrier: boolean };
+
+  /** A machine that was kept, where `configure` does not reach into it: takes it to what the file says; true if it was not so. */
+  mend?(at: Place): boolean;
 
   /** Removes what labs left that have no state to go by: those that are remains. Returns them. */
   collect?(isRemain: (of: Origin) => boolean): readonly Origin[];

@@ -55,6 +55,8 @@ export interface GuestNic {
   readonly name: string;
   readonly mac: string;
   readonly bridge: string;
+  /** Index of the link's end on the host, the other port of that bridge. */
+  readonly end: number;
 }
 
 /** All that a supervisor needs. */

@@ -2,8 +2,11 @@
 import { XdpctlError } from "../../../errors/index.js";
 import { hostFilesEnvironment, hostFilesShell } from "../host-files.js";
 import type { Kind } from "../kind.js";
+import { askGuest } from "./ask.js";
 import { spawnInGuest, standInGuest } from "./enter.js";
-import { guestFault, inspectGuest } from "./inspect.js";
+import { linkInGuest } from "./link.js";
+import { guestFault, guestKernel, inspectGuest } from "./inspect.js";
+import { mendGuest } from "./mend.js";
 import { plumb } from "./plumb.js";
 import { lookAtGuest, startGuests } from "./start.js";
 import { stopGuests } from "./stop.js";
@@ -22,6 +25,10 @@ export const vm: Kind = {
   isReady: lookAtGuest,
   fault: guestFault,
   inspect: inspectGuest,
+  run: askGuest,
+  kernel: guestKernel,
+  link: linkInGuest,
+  mend: mendGuest,
   environment: ({ state, node }, base) => hostFilesEnvironment(state.name, node, base),
 
   inside({ node }) {

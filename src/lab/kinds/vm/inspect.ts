@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
-import { spawnSync } from "node:child_process";
-import { join } from "node:path";
 import type { XdpctlError } from "../../../errors/index.js";
 import type { InspectedGuest, InspectedInterface, InspectedNode } from "../../inspect.js";
-import { packageRoot } from "../../paths.js";
 import type { Place } from "../kind.js";
+import { askGuest } from "./ask.js";
 import { type GuestFiles, guestFiles, readRecord } from "./files.js";
 import { guestEnd, guestTrouble } from "./launch.js";
-
-const ASK_MS = 10_000;
 
 /** Why nothing can be done in a guest. */
 export function guestFault({ state, node }: Place): XdpctlError | undefined {
   const supervisor = state.machines[node.name]?.vm?.supervisor;
   return guestTrouble(guestFiles(state.name, node.name), supervisor, `xdpctl lab gdb ${node.name}`);
 }
+
+/** `uname -r` of a guest. */
+export const guestKernel = ({ state, node }: Place): string =>
+  readRecord(guestFiles(state.name, node.name).record)?.kernel ?? "";
 
 interface Link {
   ifname: string;
@@ -90,16 +90,9 @@ function shownInterface({ state, node }: Place, link: Link): InspectedInterface 
 const QUESTION = "ip -j -d address; ip -j route; ip -j -6 route";
 
 /** The answers of `ip`, each a line of JSON. */
-function ask({ state, node }: Place): unknown[] {
-  const words = ["lab", "exec", "--lab", state.name, node.name, "--", "sh", "-c", QUESTION];
-  const { XDPCTL_NODE: _, ...env } = process.env;
-  const { stdout } = spawnSync(process.execPath, [join(packageRoot(), "bin", "xdpctl.cjs"), ...words], {
-    env,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "ignore"],
-    timeout: ASK_MS,
-  });
-  return (stdout ?? "").split("\n").map((line) => {
+function ask(at: Place): unknown[] {
+  const { stdout } = askGuest(at, ["sh", "-c", QUESTION]);
+  return stdout.split("\n").map((line) => {
     try {
       return JSON.parse(line) as unknown;
     } catch {

@@ -22,11 +22,10 @@ function macOf(lab: string, node: string, name: string): string {
 /** The NICs of a guest, in the order of the file. */
 export function nicsOf(state: LabState, node: NodeSpec): GuestNic[] {
   const indices = interfaceIndices(state, node.name);
-  return node.interfaces.map(({ name, mac }) => ({
-    name,
-    mac: mac?.toLowerCase() ?? macOf(state.name, node.name, name),
-    bridge: bridgeOf(indices.get(name) ?? 0),
-  }));
+  return node.interfaces.map(({ name, mac }) => {
+    const end = indices.get(name) ?? 0;
+    return { name, mac: mac?.toLowerCase() ?? macOf(state.name, node.name, name), bridge: bridgeOf(end), end };
+  });
 }
 
 /**

@@ -50,11 +50,7 @@ export function ipBatch(node: NodeSpec, names: NicNames, v6: boolean): string {
     lines.push(`link set dev ${name} mtu ${mtu} up`);
     for (const prefix of given(one).filter(usable)) lines.push(`address add ${prefix} dev ${name}`);
   }
-  for (const { to, via, dev, metric } of node.routes) {
-    if (!usable(via ?? to)) continue;
-    const words = [via && `via ${via}`, dev && `dev ${dev}`, metric === undefined ? undefined : `metric ${metric}`];
-    lines.push(`route add ${[to, ...words].filter((word) => word !== undefined).join(" ")}`);
-  }
+  for (const route of node.routes) if (usable(route.via ?? route.to)) lines.push(`route add ${routeWords(route)}`);
   if (node.mptcp !== undefined) {
     const { subflows, accepted, endpoints } = node.mptcp;
     lines.push(`mptcp limits set subflow ${subflows} add_addr_accepted ${accepted}`);
@@ -63,6 +59,26 @@ export function ipBatch(node: NodeSpec, names: NicNames, v6: boolean): string {
     }
   }
   return `${lines.join("\n")}\n`;
+}
+
+/**
+ * Lines of `ip -force -batch -` that give a guest what it has lost of the lab's file: of the interface that is named, or of
+ * all. What is there stays as it is.
+ */
+export function restoreBatch(node: NodeSpec, only?: string): string {
+  const lines: string[] = [];
+  for (const one of node.interfaces) {
+    if (only !== undefined && one.name !== only) continue;
+    lines.push(`link set dev ${one.name} mtu ${one.mtu} up`);
+    for (const prefix of given(one)) lines.push(`address replace ${prefix} dev ${one.name}`);
+  }
+  for (const route of node.routes) lines.push(`route replace ${routeWords(route)}`);
+  return `${lines.join("\n")}\n`;
+}
+
+function routeWords({ to, via, dev, metric }: NodeSpec["routes"][number]): string {
+  const words = [via && `via ${via}`, dev && `dev ${dev}`, metric === undefined ? undefined : `metric ${metric}`];
+  return [to, ...words].filter((word) => word !== undefined).join(" ");
 }
 
 /** The text for `nft -f -`; empty where nothing is masqueraded. */

@@ -2,6 +2,7 @@
 import { readFileSync, watch } from "node:fs";
 import { resolveKernel } from "../../../vm/index.js";
 import { ERRAND_PORT } from "../../errand.js";
+import { followCarriers } from "./carrier.js";
 import { configureGuest, writeGuestHosts } from "./configure.js";
 import { serveConsoles } from "./console-shell.js";
 import { Errands } from "./errands.js";
@@ -40,9 +41,11 @@ export async function superviseGuest(planPath: string): Promise<void> {
     serve: (guest) => {
       const hosts = watch(plan.hosts, () => void writeGuestHosts(guest, plan).catch(() => undefined));
       const errands = vm.lab ? new Errands(files.errands, lab) : undefined;
+      const unfollow = followCarriers(guest, nics);
       serveConsoles(guest, lab, { ...node.env, XDPCTL_NODE: node.name });
       return () => {
         hosts.close();
+        unfollow();
         errands?.[Symbol.dispose]();
       };
     },
