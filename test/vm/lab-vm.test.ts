@@ -186,7 +186,7 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab with a guest",
     expect(link("up", "xdp:eth0")).toBe("xdp:eth0 up; br-wan:xdp.eth0 up\n");
     expect(flags("xdp")).toContain("UP,LOWER_UP");
     expect(exec("client", "ping", "-6", "-n", "-c", "1", "-W", "5", "server6").status).toBe(0);
-    expect(exec("xdp", "xdpctl", "unload", "eth1").status).toBe(0);
+    expect(exec("xdp", "xdpctl", "load", "pass", "eth1").status).toBe(0);
     await events.sees('"type":"xdp"');
     events.signal("SIGINT");
     const told = (await events.ended()).stdout.trim().split("\n");
