@@ -200,7 +200,7 @@ describe.skipIf(!isRoot || !hasTool("qemu-system-x86_64"))("a lab with a guest",
       { type: "link", interface: "eth0", up: true, carrier: true },
       { type: "link", interface: "eth0", up: false },
       { type: "link", interface: "eth0", up: true, carrier: true },
-      { type: "xdp", interface: "eth1", action: "detach", program: "pass" },
+      { type: "xdp", interface: "eth1", action: "attach", program: "pass" },
     ]);
     const impair = (...args: string[]) => {
       const { stdout } = lab(["impair", "--lab", NAME, "--json", ...args]);
