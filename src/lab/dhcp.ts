@@ -13,7 +13,7 @@ import { isAlive, type LabState, processMark } from "./state.js";
 import type { Waiting } from "./waiting.js";
 
 /** So long a client asks. */
-export const DHCP_SECONDS = 20;
+const DHCP_SECONDS = 20;
 const LEASE = "12h";
 const SERVER = "dnsmasq";
 const DIRECTORIES = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/sbin"];

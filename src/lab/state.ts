@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { fileSystemType, namespaceInode, processStart } from "../linux/index.js";
+import { bootId, fileSystemType, namespaceInode, processStart } from "../linux/index.js";
 import { LABS_DIR, nodeDir, statePath } from "./paths.js";
 import type { Impairment } from "./impairment.js";
 import type { EndSpec, LabSpec, NodeSpec } from "./spec.js";
@@ -88,12 +88,7 @@ export interface LabState {
   nextIndex: number;
 }
 
-let boot: string | undefined;
-
-export function bootId(): string {
-  boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-  return boot;
-}
+export { bootId };
 
 /** The mark of a process; undefined when there is none with this number. */
 export function processMark(pid: number): ProcessMark | undefined {

@@ -9,6 +9,7 @@ export * from "./fd.js";
 export * from "./file.js";
 export * from "./ffi.js";
 export * from "./flock.js";
+export * from "./boot-id.js";
 export * from "./inherit.js";
 export * from "./interface.js";
 export * from "./kmsg.js";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { bootId } from "../linux/index.js";
 import { cacheDir } from "./cache.js";
 
 /** How a guest's processor is made, and why. */
@@ -16,8 +17,6 @@ export type AcceleratorChoice = "auto" | "kvm" | "tcg" | "kvm,tcg";
 
 /** Names the boot of this machine in which KVM turned out not to work. */
 const verdictFile = (): string => join(cacheDir(), "kvm-unusable");
-
-const bootId = (): string => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 
 function knownBroken(): boolean {
   try {
