@@ -13,11 +13,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
-import { finishCli } from "./cli-cache.mjs";
+import { finishScript, SCRIPTS } from "./cli-cache.mjs";
 import { bundleForeignTypes } from "./foreign-types.mjs";
 import { lazyBuiltins } from "./lazy-builtins.mjs";
 import { lazyPackages } from "./lazy-packages.mjs";
 import { bundledLicences } from "./licences.mjs";
+import { onlyWhatIsUsed } from "./only-used.mjs";
 
 const HERE = new URL("./", import.meta.url);
 const STATE = "build/state/build.json";
@@ -29,19 +30,25 @@ const banner = {
   js: `import { createRequire as xdpctlCreateRequire } from "node:module";\nconst require = xdpctlCreateRequire(import.meta.url);`,
 };
 
+/** One CommonJS script: V8 can take its code from a cache, and Node's modules are loaded when a room needs them. */
+const script = {
+  format: "cjs",
+  outExtension: { ".js": ".cjs" },
+  define: { "import.meta.url": "xdpctlUrl" },
+  banner: { js: 'const xdpctlUrl = require("node:url").pathToFileURL(__filename).href;' },
+};
+
 /** @type {{ name: string, entries: Record<string, string>, options: import("esbuild").BuildOptions }[]} */
 const groups = [
   {
     name: "cli",
     entries: { cli: "src/cli/main.ts" },
-    // One CommonJS script: V8 can take its code from a cache, and Node's modules are loaded when a room needs them.
-    options: {
-      format: "cjs",
-      outExtension: { ".js": ".cjs" },
-      define: { "import.meta.url": "xdpctlUrl" },
-      plugins: [lazyBuiltins, lazyPackages],
-      banner: { js: 'const xdpctlUrl = require("node:url").pathToFileURL(__filename).href;' },
-    },
+    options: { ...script, plugins: [lazyBuiltins, lazyPackages] },
+  },
+  {
+    name: "exec",
+    entries: { exec: "src/cli/lab/exec-main.ts" },
+    options: { ...script, plugins: [lazyBuiltins, onlyWhatIsUsed] },
   },
   { name: "policy-worker", entries: { "policy-worker": "src/policy/worker.ts" }, options: { banner } },
   { name: "probe", entries: { probe: "src/bpf/probe-main.ts" }, options: { banner } },
@@ -119,7 +126,7 @@ function finish(state, group, options, { metafile, outputFiles }) {
   // Code of the old script must never meet the new one.
   for (const old of state[group.name]?.outputs ?? []) if (old.endsWith(".cache")) rmSync(old, { force: true });
   for (const { path, contents } of outputFiles) replaceFile(path, contents);
-  const more = group.name === "cli" ? finishCli(replaceFile) : [];
+  const more = SCRIPTS.includes(group.name) ? finishScript(group.name, replaceFile) : [];
   const outputs = [...Object.keys(metafile.outputs), ...more];
   for (const old of state[group.name]?.outputs ?? []) if (!outputs.includes(old)) rmSync(old, { force: true });
   const inputs = Object.fromEntries(Object.keys(metafile.inputs).map((path) => [path, fingerprint(path)]));

@@ -1,41 +1,13 @@
 // SPDX-License-Identifier: MIT
-import { writeSync } from "node:fs";
-import { isatty } from "node:tty";
 import type { Loop, Output } from "../loop/index.js";
 import type { Backend, RpcClient } from "../rpc/index.js";
-import { ConsoleTerminal, ReaderGone, type Sink } from "./console.js";
+import { ConsoleTerminal } from "./console.js";
 import type { Context, Live } from "./context.js";
 import { liveOn } from "./live.js";
-
-/** Writes all of `text`; a command of its own process may wait for its reader. */
-function writeAll(fd: 1 | 2, text: string): void {
-  let bytes = Buffer.from(text);
-  while (bytes.length > 0) {
-    try {
-      bytes = bytes.subarray(writeSync(fd, bytes));
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === "EPIPE" && fd === 1) throw new ReaderGone();
-      if (code === "EPIPE") return;
-      if (code !== "EAGAIN") throw error;
-      // Somebody made the shared descriptor non-blocking: Node's own streams know how to wait for it.
-      (fd === 1 ? process.stdout : process.stderr).write(bytes);
-      return;
-    }
-  }
-}
+import { STANDARD } from "./standard.js";
 
 /** Milliseconds: the longest that a timer can wait. */
 const FOREVER = 2 ** 31 - 1;
-
-const STANDARD: Sink = {
-  out: (text) => writeAll(1, text),
-  err: (text) => writeAll(2, text),
-  columns: () => (isatty(2) ? process.stderr.columns : undefined),
-  get interactive() {
-    return isatty(1);
-  },
-};
 
 /** A command line in a process of its own. */
 export class ShellContext implements Context {

@@ -28,6 +28,7 @@ export {
   parseImpairment,
 } from "./impairment.js";
 export { type GuestPlaces, guestPlaces } from "./guest.js";
+export { quickExec } from "./exec.js";
 export { LabEvents } from "./events.js";
 export type { Collected } from "./gc.js";
 export type { InspectedGuest, InspectedInterface, InspectedNode, LabInspection } from "./inspect.js";

@@ -22,6 +22,7 @@ test("the tarball holds what a user needs, and nothing of the workshop", () => {
     ...["LICENSE", "README.md", "CHANGELOG.md", "package.json", "bin/xdpctl.cjs"],
     ...[
       "dist/start.cjs",
+      "dist/exec.cjs",
       "dist/policy-worker.js",
       "dist/probe.js",
       "dist/lab-reach.js",

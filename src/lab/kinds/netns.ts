@@ -5,13 +5,18 @@ import { configureNode } from "../network.js";
 import { nodeDir } from "../paths.js";
 import { replaceIn } from "../replace.js";
 import { hostFilesEnvironment, hostFilesShell } from "./host-files.js";
-import type { Kind, Place } from "./kind.js";
+import type { Argv, Environment, Kind, Place } from "./kind.js";
 
 /** The files that hold a machine's namespaces. */
 const files = ({ state, node }: Place): { net: string; mnt: string; uts: string } => {
   const dir = nodeDir(state.name, node.name);
   return { net: `${dir}/net`, mnt: `${dir}/mnt`, uts: `${dir}/uts` };
 };
+
+/** Becomes a command in the machine. */
+export function becomeInNamespaces(at: Place, argv: Argv, env: Environment): never {
+  return replaceIn(files(at), argv, { ...hostFilesEnvironment(at.state.name, at.node, process.env), ...env });
+}
 
 /** A machine of namespaces: the host's files and processes, with a network, mounts and a name of its own. */
 export const netns: Kind = {
@@ -29,9 +34,7 @@ export const netns: Kind = {
     return this.inside(at, () => spawn(file, args, { env, cwd, stdio, detached }));
   },
 
-  replace(at, argv, env) {
-    return replaceIn(files(at), argv, { ...this.environment(at, process.env), ...env });
-  },
+  replace: becomeInNamespaces,
 
   shell: ({ state }, interactive) => hostFilesShell(state.name, interactive),
 };
