@@ -16,6 +16,10 @@ export class LineProcess {
     this.#lines = this.#interface[Symbol.asyncIterator]();
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   send(line: string): void {
     this.#child.stdin.write(`${line}\n`);
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* udp send ADDRESS PORT RATE: sends small datagrams at RATE a second; each line on standard input answers with how many
- * were sent so far, and the line `stop` ends the sending first.
+ * were sent so far; the line `stop` stops the sending first, and `go` lets it go on.
  * udp count PORT: counts datagrams; each line on standard input answers with the count, once none came for 300 ms. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -38,7 +38,7 @@ static int line_ready(char *line, int size, int timeout)
 static int send_all(int fd, struct sockaddr_in *to, double rate)
 {
 	static const char payload[18];
-	unsigned long sent = 0;
+	unsigned long sent = 0, base = 0;
 	double started = now();
 	int stopped = 0, got;
 	char line[64];
@@ -48,16 +48,22 @@ static int send_all(int fd, struct sockaddr_in *to, double rate)
 		if (got < 0)
 			return 0;
 		if (got > 0) {
-			stopped |= !strncmp(line, "stop", 4);
+			if (!strncmp(line, "stop", 4))
+				stopped = 1;
+			if (!strncmp(line, "go", 2)) {
+				stopped = 0;
+				base = sent;
+				started = now();
+			}
 			printf("%lu\n", sent);
 		}
 		/* A rate that this machine can't reach must not keep us from reading what we are told. */
-		for (int i = 0; i < 512 && !stopped && sent < (now() - started) * rate; i++) {
+		for (int i = 0; i < 512 && !stopped && sent - base < (now() - started) * rate; i++) {
 			if (sendto(fd, payload, sizeof(payload), 0, (void *)to, sizeof(*to)) < 0)
 				return perror("sendto"), 1;
 			sent++;
 		}
-		if (!stopped && sent >= (now() - started) * rate)
+		if (!stopped && sent - base >= (now() - started) * rate)
 			usleep(200);
 	}
 }
