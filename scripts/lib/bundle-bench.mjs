@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Bundles the benchmarks, and the controller that they start, into build/bench/.
+// Bundles the benchmarks, and what they start, into build/bench/.
 import { build } from "esbuild";
 
 await build({
-  entryPoints: ["bench/run.ts", "bench/controller.ts"],
+  entryPoints: ["bench/run.ts", "bench/controller.ts", "bench/xsk-side.ts"],
   outdir: "build/bench",
   outExtension: { ".js": ".mjs" },
   bundle: true,

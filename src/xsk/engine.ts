@@ -35,6 +35,8 @@ export class Engine {
   touched = false;
   /** errno of a wake-up that says that the socket is of no use any more; 0 while it is. */
   failure = 0;
+  /** A batch is under way: its loop holds views of the rings. */
+  busy = false;
   readonly #frameSize: number;
   readonly #unaligned: boolean;
 
@@ -58,6 +60,18 @@ export class Engine {
   /** Notes that the socket is of no use any more; the first reason counts. */
   fail(number: number): void {
     if (this.failure === 0 && number > 0 && !AGAIN.has(number)) this.failure = number;
+  }
+
+  /** The socket is closed. A batch that is under way goes on to its end, into rings that nobody reads. */
+  close(): void {
+    this.reap();
+    this.fd = -1;
+    if (!this.busy) this.unmap();
+  }
+
+  /** Lets the rings go, once the socket is closed and no batch is under way. */
+  unmap(): void {
+    for (const ring of [this.rx, this.tx, this.fill, this.completion]) ring.unmap();
   }
 
   /** Takes back what was sent: first for the fill ring, the rest is free. */

@@ -39,19 +39,23 @@ export interface RingSizes {
  */
 export class Ring {
   /** The whole mapping, for the indices and the flags. */
-  readonly words: Int32Array;
+  words: Int32Array;
   readonly producerAt: number;
   readonly consumerAt: number;
   readonly flagsAt: number;
   /** The descriptors. Addresses are 64 bits of which the upper 32 are zero while the UMEM is under 4 GiB. */
-  readonly slots: Uint32Array;
+  slots: Uint32Array;
   readonly size: number;
   readonly mask: number;
   /** Our copies: our own index is exact, the kernel's is as of the last look. */
   producer: number;
   consumer: number;
 
-  constructor(buffer: ArrayBuffer, offsets: RingOffsets, size: number, wordsEach: number) {
+  readonly #mapping: Mapping;
+
+  constructor(mapping: Mapping, offsets: RingOffsets, size: number, wordsEach: number) {
+    this.#mapping = mapping;
+    const { buffer } = mapping;
     this.words = new Int32Array(buffer);
     this.producerAt = offsets.producer >>> 2;
     this.consumerAt = offsets.consumer >>> 2;
@@ -91,6 +95,15 @@ export class Ring {
   submit(n: number): void {
     this.producer = (this.producer + n) | 0;
     Atomics.store(this.words, this.producerAt, this.producer);
+  }
+
+  /**
+   * Unmaps the ring: as long as it is mapped, the kernel keeps the socket. Whoever still looks finds an empty ring of ours.
+   */
+  unmap(): void {
+    this.words = new Int32Array(1 + Math.max(this.producerAt, this.consumerAt, this.flagsAt));
+    this.slots = new Uint32Array(0);
+    this.#mapping.unmap();
   }
 
   /** Whether the kernel sleeps and must be called. Always false without XDP_USE_NEED_WAKEUP. */
@@ -159,7 +172,7 @@ export function mapRings(fd: number, sizes: RingSizes): Rings {
     const [producer = 0, consumer = 0, slots = 0, flags = 0] = Array.from(raw.subarray(at, at + 4), Number);
     const bytes = slots + sizes[name] * wordsEach * 4;
     const mapping = Mapping.of(fd, bytes, { writable: true, offset: PAGE_OFFSET[name] });
-    return new Ring(mapping.release(), { producer, consumer, slots, flags }, sizes[name], wordsEach);
+    return new Ring(mapping, { producer, consumer, slots, flags }, sizes[name], wordsEach);
   };
   return {
     rx: map("rx", DESCRIPTOR_WORDS),

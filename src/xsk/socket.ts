@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { BpfMap } from "../bpf/index.js";
 import { XdpctlError } from "../errors/index.js";
-import { type Socket, SOL_XDP } from "../linux/index.js";
+import { POLLOUT, Poll, type Socket, SOL_XDP } from "../linux/index.js";
 import type { ModeRequest, VerdictCounts, XdpMode } from "../xdp/index.js";
 import { XDP_MAX_TX_SKB_BUDGET } from "./abi.js";
 import { bindSocket, type BusyPoll, type CopyMode, type CopyRequest, makeSocket, type Place } from "./bind.js";
@@ -12,6 +12,7 @@ import { Cursor } from "./frame.js";
 import { findInterface } from "./interface.js";
 import { OWNER } from "./owners.js";
 import { Packet } from "./packet.js";
+import { produce } from "./produce.js";
 import { directTo, Redirect } from "./redirect.js";
 import { checkRingSizes, mapRings, type RingSizes } from "./ring.js";
 import type { RedirectRule } from "./rule.js";
@@ -75,6 +76,9 @@ export class XskSocket implements Disposable {
   readonly #redirect: Redirect | undefined;
   readonly #map: BpfMap | undefined;
   readonly #cursor: Cursor;
+  /** The cursor of `produce`, which a handler of `serve` may call. */
+  readonly #maker: Cursor;
+  #poll: Poll | undefined;
   #serving: AbortController | undefined;
 
   private constructor(
@@ -98,7 +102,9 @@ export class XskSocket implements Disposable {
     this.mode = this.#redirect?.attachment.mode;
     this.fallback = this.#redirect?.attachment.fallback;
     const { umem } = this;
-    this.#cursor = new Cursor(umem.bytes, umem.view, ({ first, start, end }) => Packet.on(umem, first, start, end));
+    const keep = ({ first, start, end }: Cursor): Packet => Packet.on(umem, first, start, end);
+    this.#cursor = new Cursor(umem.bytes, umem.view, keep);
+    this.#maker = new Cursor(umem.bytes, umem.view, keep);
   }
 
   /**
@@ -180,6 +186,27 @@ export class XskSocket implements Disposable {
     } finally {
       this.#serving = undefined;
     }
+  }
+
+  /**
+   * Sends packets of the program's own making: shows up to `n` free frames to `handler`, one after the other, which writes
+   * each (`growTail`, `replace`) and sends it; the first that it leaves unsent ends it. A frame begins empty, with 256 bytes of
+   * headroom, and its bytes are those that it had last. It never waits. Returns how many were sent: less than `n` also when no
+   * frame is free or the TX ring is full; `writable` waits for room.
+   */
+  produce(n: number, handler: FrameHandler): number {
+    this.#assertOpen();
+    const sent = produce(this.engine, this.#maker, handler, n);
+    this.#check();
+    return sent;
+  }
+
+  /** Waits in poll(2), blocking the thread, until the TX ring has room; at most `ms`. */
+  writable(ms: number): void {
+    this.#poll ??= new Poll([this.engine.fd]);
+    this.#poll.want(0, POLLOUT);
+    this.engine.counters.waits++;
+    this.#poll.wait(ms);
   }
 
   /** Ends `serve`, which returns. */
@@ -298,8 +325,7 @@ export class XskSocket implements Disposable {
     const { engine } = this;
     this.stop();
     open.delete(this);
-    engine.reap();
-    engine.fd = -1;
+    engine.close();
     this.#redirect?.undirect(this.queue);
     // A socket that is closed leaves the map by itself; a brought map is told as well, so that its program passes at once.
     this.#map?.deleteBytes(Buffer.from(Uint32Array.of(this.queue).buffer));

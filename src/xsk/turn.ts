@@ -39,6 +39,7 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
   let to = fill.producer;
   let bytes = 0;
   const last = (first + n) | 0;
+  engine.busy = true;
   try {
     while (at !== last) {
       const slot = (at & mask) << 2;
@@ -127,4 +128,7 @@ function finish(engine: Engine, received: number, recycled: number, bytes: numbe
     other.flush();
   }
   if (engine.zeroCopy) engine.wakeFill();
+  engine.busy = false;
+  // The handler has closed the socket.
+  if (engine.fd < 0) engine.unmap();
 }
