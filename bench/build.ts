@@ -18,10 +18,10 @@ function compile(output: string, source: string, command: string, args: readonly
 }
 
 /** Compiles bench/c/NAME.c with gcc -O2; returns the program's path. */
-export function cProgram(name: string): string {
+export function cProgram(name: string, libraries: readonly string[] = ["bpf"]): string {
   const source = `bench/c/${name}.c`;
   const output = `${OUT}/${name}`;
-  return compile(output, source, "gcc", ["-O2", "-Wall", "-Wextra", "-o", output, source, "-lbpf"]);
+  return compile(output, source, "gcc", ["-O2", "-Wall", "-Wextra", "-o", output, source, ...libraries.map((one) => `-l${one}`)]);
 }
 
 /** Compiles bench/bpf/NAME.bpf.c; returns the object's path. */

@@ -9,9 +9,10 @@ import { replace } from "./rows/replace.js";
 import { ring } from "./rows/ring.js";
 import { status } from "./rows/status.js";
 import { vm } from "./rows/vm.js";
+import { xsk } from "./rows/xsk.js";
 import { machineText, tableText } from "./table.js";
 
-const BENCHMARKS: Record<string, Benchmark> = { ring, hooks, lab, status, replace, memory, vm, forward };
+const BENCHMARKS: Record<string, Benchmark> = { ring, hooks, lab, status, replace, memory, vm, forward, xsk };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

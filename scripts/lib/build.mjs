@@ -60,6 +60,7 @@ const groups = [
       bpf: "src/bpf/index.ts",
       netlink: "src/netlink/index.ts",
       packet: "src/packet/index.ts",
+      xsk: "src/xsk/index.ts",
     },
     // The entries share their modules, so that an object of one is an object to the others. The chunks lie beside them:
     // a file that is found relative to `import.meta.url` is found from each.

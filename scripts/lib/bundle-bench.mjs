@@ -3,7 +3,7 @@
 import { build } from "esbuild";
 
 await build({
-  entryPoints: ["bench/run.ts", "bench/controller.ts", "bench/swap.ts"],
+  entryPoints: ["bench/run.ts", "bench/controller.ts", "bench/swap.ts", "bench/xsk-side.ts"],
   outdir: "build/bench",
   outExtension: { ".js": ".mjs" },
   bundle: true,

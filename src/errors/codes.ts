@@ -127,6 +127,15 @@ export const CODES = {
   XDPCTL_E_TOOL: { class: "kernel", remedy: "what the tool said is in the message" },
   XDPCTL_E_INTERRUPTED: { class: "limit", remedy: "run it again: what was fetched is kept" },
 
+  XDPCTL_E_XSK: { class: "kernel", remedy: "the kernel's reason is in the message" },
+  XDPCTL_E_XSK_SIZE: { class: "usage", remedy: "ring sizes are powers of two; frames have 2048 or 4096 bytes" },
+  XDPCTL_E_NO_QUEUE: { class: "not-found", remedy: "`ethtool -l IF` shows how many queues it has" },
+  XDPCTL_E_QUEUE_BUSY: { class: "conflict", remedy: "end the other program, or take another queue" },
+  XDPCTL_E_INTERFACE_DOWN: { class: "kernel", remedy: "set it up: ip link set dev IF up" },
+  XDPCTL_E_ZERO_COPY: { class: "kernel", remedy: 'copy: "auto" takes zero copy where the driver has it' },
+  XDPCTL_E_MEMLOCK: { class: "limit", remedy: "`ulimit -l` shows the limit: raise it, or take fewer frames" },
+  XDPCTL_E_FRAME: { class: "usage", remedy: "the message says what was done to which frame" },
+
   XDPCTL_E_NO_FILE: { class: "not-found", remedy: "check the path" },
   XDPCTL_E_TIMEOUT: { class: "limit", remedy: "the message says what it waited for" },
 } as const satisfies Record<string, CodeEntry>;

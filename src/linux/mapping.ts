@@ -15,6 +15,10 @@ const munmap = lazy<(addr: Pointer, length: number) => number>(libc, "int munmap
 
 export const PAGE_SIZE = 4096;
 
+const collected = new FinalizationRegistry<{ address: Pointer; length: number }>(({ address, length }) => {
+  munmap(address, length);
+});
+
 /**
  * Shared memory of a descriptor, seen as an ArrayBuffer without a copy.
  *
@@ -54,6 +58,17 @@ export class Mapping implements Disposable {
     if (this.#buffer === undefined)
       throw new XdpctlError("XDPCTL_E_INTERNAL", "a mapping was used after it was unmapped");
     return this.#buffer;
+  }
+
+  /**
+   * Gives the memory to the garbage collector: it is unmapped when the buffer and all views of it are gone. For owners that
+   * hand out views, which may outlive them.
+   */
+  release(): ArrayBuffer {
+    const { buffer, address, length } = this;
+    this.#buffer = undefined;
+    collected.register(buffer, { address, length });
+    return buffer;
   }
 
   unmap(): void {

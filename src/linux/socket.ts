@@ -8,6 +8,7 @@ export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
 export const AF_PACKET = 17;
+export const AF_XDP = 44;
 export const SOCK_STREAM = 1;
 export const SOCK_RAW = 3;
 export const SOCK_NONBLOCK = 0o4000;
@@ -15,10 +16,14 @@ export const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;
 export const SOL_PACKET = 263;
 export const SOL_NETLINK = 270;
+export const SOL_XDP = 283;
 export const IPPROTO_MPTCP = 262;
 export const SO_REUSEADDR = 2;
 export const SO_PEERCRED = 17;
 export const SO_RCVBUFFORCE = 33;
+export const SO_BUSY_POLL = 46;
+export const SO_PREFER_BUSY_POLL = 69;
+export const SO_BUSY_POLL_BUDGET = 70;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
@@ -113,6 +118,24 @@ export function sendFd(fd: number, bytes: NodeJS.TypedArray, flags = 0): number 
     const e = lastErrno();
     if (e !== errno.EINTR) return -e;
   }
+}
+
+const wake_ = lazy<(fd: number, buffer: null, length: number, flags: number, address: null, size: number) => number>(
+  libc,
+  "long sendto(int, const void *, size_t, int, const void *, uint32_t)",
+);
+const wakeReceive_ = lazy<
+  (fd: number, buffer: null, length: number, flags: number, address: null, size: null) => number
+>(libc, "long recvfrom(int, void *, size_t, int, void *, void *)");
+
+/** sendto(2) of nothing: an AF_XDP socket's driver is told to look at its TX ring. 0 or the negative errno. */
+export function wakeSend(fd: number): number {
+  return wake_(fd, null, 0, MSG_DONTWAIT, null, 0) < 0 ? -lastErrno() : 0;
+}
+
+/** recvfrom(2) of nothing: an AF_XDP socket's driver is told to look at its fill ring. 0 or the negative errno. */
+export function wakeReceive(fd: number): number {
+  return wakeReceive_(fd, null, 0, MSG_DONTWAIT, null, null) < 0 ? -lastErrno() : 0;
 }
 
 /** getsockopt(2) into `value`; returns the length, or the negative errno. */

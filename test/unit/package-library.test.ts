@@ -8,7 +8,13 @@ interface Metafile {
   outputs: Record<string, { inputs: Record<string, unknown>; imports: { path: string; external?: boolean }[] }>;
 }
 
-const ENTRIES = { xdpctl: "index", "xdpctl/bpf": "bpf", "xdpctl/netlink": "netlink", "xdpctl/packet": "packet" };
+const ENTRIES = {
+  xdpctl: "index",
+  "xdpctl/bpf": "bpf",
+  "xdpctl/netlink": "netlink",
+  "xdpctl/packet": "packet",
+  "xdpctl/xsk": "xsk",
+};
 const metafile = JSON.parse(readFileSync("build/state/library.meta.json", "utf8")) as Metafile;
 
 /** Everything that an output and its imports were made of. */

@@ -22,6 +22,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   policy: async () => (await import("./policy.js")).register,
   run: async () => (await import("./run.js")).register,
   genl: async () => (await import("./genl.js")).register,
+  xsk: async () => (await import("./xsk.js")).register,
   mptcp: async () => (await import("./mptcp.js")).register,
   lab: async () => (await import("./lab.js")).register,
   vm: async () => (await import("./vm.js")).register,

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+import type { Command } from "commander";
+import { group } from "../command.js";
+import type { Context } from "../context.js";
+import { registerDrop } from "../xsk/drop.js";
+import { registerEcho } from "../xsk/echo.js";
+
+/** `xdpctl xsk`: packets in user space, by AF_XDP. */
+export function register(program: Command, context: Context): void {
+  const xsk = group(program, "xsk", "AF_XDP: packets in user space, past the network stack", [
+    ["xdpctl xsk echo veth1 --stats", "send every frame back, MAC addresses swapped"],
+    ["xdpctl xsk drop veth1 --port 9000 --protocol udp", "drop what comes to UDP port 9000"],
+  ]);
+  registerEcho(xsk, context);
+  registerDrop(xsk, context);
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+import type { Command } from "commander";
+import type { RedirectRule, Wait, XskOptions } from "../../xsk/index.js";
+import { parser, usage } from "../command.js";
+import { parseCount, parseDuration } from "../quantities.js";
+import { parsePort, parseTarget } from "../targets.js";
+
+/** What every command of `xsk` takes. */
+export interface SocketArguments {
+  queue: number;
+  mode: "auto" | "native" | "generic";
+  copy: "auto" | "copy" | "zerocopy";
+  wait: Wait;
+  frames: number;
+  ring: number;
+  stats?: true | number;
+  count?: number;
+  for?: number;
+  protocol?: string;
+  port?: number;
+  from?: string;
+  to?: string;
+}
+
+const oneOf =
+  (what: string, words: readonly string[]) =>
+  (text: string): string => {
+    if (words.includes(text)) return text;
+    throw usage(`${JSON.stringify(text)} is no ${what}`, words.join(", "));
+  };
+
+/** Adds the options of a socket and of how long it is served. */
+export function socketOptions(command: Command): Command {
+  return command
+    .option("-q, --queue <n>", "queue of the interface", (text) => parseCount("queue", text, 0, 255), 0)
+    .option("--mode <mode>", "auto, native or generic", oneOf("mode", ["auto", "native", "generic"]), "auto")
+    .option("--copy <how>", "auto, copy or zerocopy", oneOf("way to copy", ["auto", "copy", "zerocopy"]), "auto")
+    .option("--wait <how>", "loop, poll or spin", oneOf("way to wait", ["loop", "poll", "spin"]), "poll")
+    .option("--frames <n>", "frames of the UMEM", (text) => parseCount("number of frames", text), 4096)
+    .option("--ring <n>", "descriptors of each ring, a power of two", (text) => parseCount("ring size", text), 2048)
+    .option("--protocol <name>", "take only tcp, udp, icmp, icmpv6, arp, or a protocol's number")
+    .option("--port <n>", "take only this destination port", parser(parsePort))
+    .option("--from <prefix>", "take only what comes from these addresses", parser(parseTarget))
+    .option("--to <prefix>", "take only what goes to these addresses", parser(parseTarget))
+    .option("--stats [interval]", "show where the packets went, every second or so", parser(parseDuration))
+    .option("-n, --count <n>", "end after N packets", (text) => parseCount("count", text))
+    .option("--for <duration>", "end after this time", parser(parseDuration));
+}
+
+/** The options of the library's socket. */
+export function xskOptions(given: SocketArguments): XskOptions {
+  const rule = ruleOf(given);
+  return {
+    queue: given.queue,
+    mode: given.mode,
+    copy: given.copy,
+    rings: { rx: given.ring, tx: given.ring, completion: given.ring },
+    ...(rule === undefined ? {} : { filter: rule }),
+  };
+}
+
+function ruleOf({ protocol, port, from, to }: SocketArguments): RedirectRule | undefined {
+  if (protocol === undefined && port === undefined && from === undefined && to === undefined) return undefined;
+  const number = protocol === undefined || !/^\d+$/.test(protocol) ? undefined : Number(protocol);
+  return {
+    ...(protocol === undefined ? {} : { protocol: number ?? (protocol as "udp") }),
+    ...(port === undefined ? {} : { port }),
+    ...(from === undefined ? {} : { from }),
+    ...(to === undefined ? {} : { to }),
+  };
+}

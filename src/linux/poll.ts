@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+import { errno, lastErrno } from "./errno.js";
+import { lazy, libc } from "./ffi.js";
+
+export const POLLIN = 0x1;
+export const POLLOUT = 0x4;
+export const POLLERR = 0x8;
+
+const poll_ = lazy<(entries: Int32Array, count: number, timeout: number) => number>(
+  libc,
+  "int poll(void *, unsigned long, int)",
+);
+
+/** poll(2) on a few descriptors, again and again, without an allocation. It blocks the calling thread. */
+export class Poll {
+  /** struct pollfd: the descriptor, then 16 bits of wanted and 16 of returned events. */
+  readonly #entries: Int32Array;
+
+  constructor(fds: readonly number[]) {
+    this.#entries = new Int32Array(2 * fds.length);
+    for (const [i, fd] of fds.entries()) this.#entries[2 * i] = fd;
+  }
+
+  /** What to wait for on the descriptor at `index`. */
+  want(index: number, events: number): void {
+    this.#entries[2 * index + 1] = events;
+  }
+
+  /** Waits `timeout` ms at the most; a signal ends it early. Returns how many are ready, or the negative errno. */
+  wait(timeout: number): number {
+    const n = poll_(this.#entries, this.#entries.length / 2, timeout);
+    if (n >= 0) return n;
+    const number = lastErrno();
+    return number === errno.EINTR ? 0 : -number;
+  }
+
+  /** What the last `wait` found on the descriptor at `index`. */
+  ready(index: number): number {
+    return (this.#entries[2 * index + 1] as number) >>> 16;
+  }
+}

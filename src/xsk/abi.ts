@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+
+/** linux/if_xdp.h */
+export const XDP_SHARED_UMEM = 1 << 0;
+export const XDP_COPY = 1 << 1;
+export const XDP_ZEROCOPY = 1 << 2;
+export const XDP_USE_NEED_WAKEUP = 1 << 3;
+/** Linux 6.6. */
+export const XDP_USE_SG = 1 << 4;
+
+export const XDP_UMEM_UNALIGNED_CHUNK_FLAG = 1 << 0;
+
+/** Socket options at SOL_XDP. */
+export const XDP_MMAP_OFFSETS = 1;
+export const XDP_RX_RING = 2;
+export const XDP_TX_RING = 3;
+export const XDP_UMEM_REG = 4;
+export const XDP_UMEM_FILL_RING = 5;
+export const XDP_UMEM_COMPLETION_RING = 6;
+export const XDP_STATISTICS = 7;
+export const XDP_OPTIONS = 8;
+/** Linux 6.17: how many packets one wake-up sends in copy mode. */
+export const XDP_MAX_TX_SKB_BUDGET = 9;
+
+export const XDP_OPTIONS_ZEROCOPY = 1 << 0;
+
+/** A bit of a ring's flags: the kernel sleeps until it is called. */
+export const XDP_RING_NEED_WAKEUP = 1;
+
+/** Where mmap(2) of the socket finds each ring. */
+export const PAGE_OFFSET = { rx: 0, tx: 0x8000_0000, fill: 0x1_0000_0000, completion: 0x1_8000_0000 } as const;
+
+/** What the kernel leaves free in front of a received packet, besides the UMEM's own headroom. */
+export const XDP_PACKET_HEADROOM = 256;
+
+/** 32-bit words of a descriptor: `struct xdp_desc` (address, length, options), or a 64-bit address. */
+export const DESCRIPTOR_WORDS = 4;
+export const ADDRESS_WORDS = 2;

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+import { getSocketOption, SOL_XDP } from "../linux/index.js";
+import { XDP_STATISTICS } from "./abi.js";
+
+/** What a socket has counted itself, since it was opened. */
+export class Counters {
+  received = 0;
+  receivedBytes = 0;
+  /** Packets given to the kernel to be sent. */
+  sent = 0;
+  /** Of those, how many came back: sent, or dropped by the driver. */
+  completed = 0;
+  /** Packets that the program dropped, or did nothing with. */
+  dropped = 0;
+  /** Packets that went to another socket. */
+  forwarded = 0;
+  /** Packets that were taken out of the ring, to be kept. */
+  taken = 0;
+  /** Packets that were dropped because the TX ring of their socket was full. */
+  ringFull = 0;
+  /** Packets that were dropped because they were empty, or not inside their frame. */
+  invalid = 0;
+  /** Calls of sendto(2), and of recvfrom(2). */
+  sendWakeups = 0;
+  receiveWakeups = 0;
+  /** Calls of poll(2), or turns of the event loop. */
+  waits = 0;
+}
+
+/** Where the packets of a socket went: the kernel's own counters (XDP_STATISTICS, Linux 5.9) and ours, in one table. */
+export interface XskStatistics {
+  readonly received: number;
+  readonly receivedBytes: number;
+  readonly sent: number;
+  readonly completed: number;
+  readonly forwarded: number;
+  readonly taken: number;
+  /** By the program, or because it did nothing with them. */
+  readonly dropped: number;
+  /** By us: the TX ring was full. */
+  readonly txRingFull: number;
+  /** By us: empty, or not inside their frame. */
+  readonly invalid: number;
+  /** By the kernel, for another reason than those below. */
+  readonly rxDropped: number;
+  /** By the kernel: the RX ring was full, that is, the program too slow. */
+  readonly rxRingFull: number;
+  /** By the kernel: no frame to receive into. */
+  readonly fillRingEmpty: number;
+  /** Descriptors of the fill and TX rings that the kernel refused: outside the UMEM. */
+  readonly rxInvalid: number;
+  readonly txInvalid: number;
+  /** Times that the kernel looked into an empty TX ring. */
+  readonly txRingEmpty: number;
+  readonly sendWakeups: number;
+  readonly receiveWakeups: number;
+  readonly waits: number;
+  /** Frames of the UMEM that are free; those that the kernel has to receive into, and to send. */
+  readonly free: number;
+  readonly filling: number;
+  readonly sending: number;
+}
+
+/** `struct xdp_statistics`: all zero where the socket is closed. */
+export function kernelStatistics(fd: number): readonly number[] {
+  const raw = new BigUint64Array(6);
+  if (fd >= 0) getSocketOption(fd, SOL_XDP, XDP_STATISTICS, raw);
+  return Array.from(raw, Number);
+}

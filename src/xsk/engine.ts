@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+import { errno, wakeReceive, wakeSend } from "../linux/index.js";
+import { Counters } from "./counters.js";
+import { OWNER } from "./owners.js";
+import type { Ring, Rings } from "./ring.js";
+import type { Umem } from "./umem.js";
+
+/** The kernel is to be asked again: no failure. */
+const AGAIN: ReadonlySet<number> = new Set([errno.EAGAIN, errno.EBUSY, errno.ENOBUFS, errno.EINTR]);
+
+/**
+ * The rings of a socket at work. A frame goes round: fill ring → kernel → RX ring → program → TX ring → kernel → completion
+ * ring → free or fill ring; only what came out of the completion ring is used again.
+ *
+ * The kernel has `fill.size` frames to receive into, less those that are `owed` because none was free.
+ */
+export class Engine {
+  readonly umem: Umem;
+  readonly rx: Ring;
+  readonly tx: Ring;
+  readonly fill: Ring;
+  readonly completion: Ring;
+  readonly counters = new Counters();
+  /** Of the socket; -1 once it is closed. */
+  fd: number;
+  /** Only zero copy lets the fill ring's wake-up flag be set. */
+  zeroCopy = false;
+  /** Descriptors written into the TX ring and not submitted yet. */
+  staged = 0;
+  /** Frames that the kernel has to send, or has sent and were not reaped. */
+  sending = 0;
+  /** Frames that the fill ring lacks. */
+  owed: number;
+  /** On the list of sockets that a batch forwarded to. */
+  touched = false;
+  /** errno of a wake-up that says that the socket is of no use any more; 0 while it is. */
+  failure = 0;
+  /** A batch is under way: its loop holds views of the rings. */
+  busy = false;
+  readonly #frameSize: number;
+  readonly #unaligned: boolean;
+
+  constructor(umem: Umem, rings: Rings, fd: number) {
+    this.umem = umem;
+    this.rx = rings.rx;
+    this.tx = rings.tx;
+    this.fill = rings.fill;
+    this.completion = rings.completion;
+    this.fd = fd;
+    this.owed = rings.fill.size;
+    this.#frameSize = umem.frameSize;
+    this.#unaligned = umem.unaligned;
+  }
+
+  /** Whether frames are on their way back that somebody waits for, without any event to come of it. */
+  get waiting(): boolean {
+    return this.sending !== 0 && (this.owed !== 0 || ((this.tx.producer - this.tx.consumer) | 0) !== 0);
+  }
+
+  /** Notes that the socket is of no use any more; the first reason counts. */
+  fail(number: number): void {
+    if (this.failure === 0 && number > 0 && !AGAIN.has(number)) this.failure = number;
+  }
+
+  /** The socket is closed. A batch that is under way goes on to its end, into rings that nobody reads. */
+  close(): void {
+    this.reap();
+    this.fd = -1;
+    if (!this.busy) this.unmap();
+  }
+
+  /** Lets the rings go, once the socket is closed and no batch is under way. */
+  unmap(): void {
+    for (const ring of [this.rx, this.tx, this.fill, this.completion]) ring.unmap();
+  }
+
+  /** Takes back what was sent: first for the fill ring, the rest is free. */
+  reap(): void {
+    const { completion, umem, fill } = this;
+    const n = completion.available();
+    if (n === 0) return;
+    const { slots, mask } = completion;
+    const { owners } = umem;
+    const unaligned = this.#unaligned;
+    const frameSize = this.#frameSize;
+    const aligned = -frameSize;
+    const direct = n < this.owed ? n : this.owed;
+    let at = completion.consumer;
+    let to = fill.producer;
+    for (let i = 0; i !== n; i++) {
+      const address = (slots[(at & mask) << 1] as number) | 0;
+      const frame = unaligned ? address - (address % frameSize) : address & aligned;
+      at = (at + 1) | 0;
+      if (i < direct) {
+        if (owners !== undefined) owners.move(frame, OWNER.tx, OWNER.fill);
+        fill.slots[(to & fill.mask) << 1] = frame;
+        to = (to + 1) | 0;
+      } else umem.give(frame, OWNER.tx);
+    }
+    completion.release(n);
+    this.sending -= n;
+    this.counters.completed += n;
+    if (direct === 0) return;
+    this.owed -= direct;
+    fill.submit(direct);
+  }
+
+  /** Gives the fill ring what it lacks, as far as frames are free. */
+  pay(): void {
+    const { umem, fill } = this;
+    const n = umem.freeCount < this.owed ? umem.freeCount : this.owed;
+    if (n <= 0) return;
+    for (let i = 0; i !== n; i++) fill.slots[((fill.producer + i) & fill.mask) << 1] = umem.take(OWNER.fill);
+    this.owed -= n;
+    fill.submit(n);
+    if (this.zeroCopy) this.wakeFill();
+  }
+
+  wakeFill(): void {
+    if (!this.fill.needsWakeup()) return;
+    this.counters.receiveWakeups++;
+    this.fail(-wakeReceive(this.fd));
+  }
+
+  /** How many more descriptors the TX ring takes; when it looks full, the kernel is asked to go on, and looked at again. */
+  room(wanted: number): number {
+    const { tx } = this;
+    let room = tx.size - ((tx.producer + this.staged - tx.consumer) | 0);
+    if (room >= wanted) return room;
+    room = tx.free() - this.staged;
+    if (room >= wanted) return room;
+    this.kick();
+    this.reap();
+    return tx.free() - this.staged;
+  }
+
+  /** Writes a descriptor. The caller has looked for room. */
+  stage(start: number, length: number): void {
+    const { tx } = this;
+    const slot = ((tx.producer + this.staged) & tx.mask) << 2;
+    tx.slots[slot] = start;
+    tx.slots[slot + 2] = length;
+    this.staged++;
+  }
+
+  /** Submits what is staged, and wakes the kernel where it asks for it. */
+  flush(): void {
+    const n = this.staged;
+    if (n !== 0) {
+      this.staged = 0;
+      this.sending += n;
+      this.counters.sent += n;
+      this.tx.submit(n);
+    }
+    this.kick();
+  }
+
+  /** Calls the kernel until it has taken all that the TX ring has, or takes no more for now. */
+  kick(): void {
+    const { tx, counters } = this;
+    if (((tx.producer - tx.consumer) | 0) === 0) return;
+    let before = tx.size + 1;
+    while (tx.needsWakeup()) {
+      counters.sendWakeups++;
+      this.fail(-wakeSend(this.fd));
+      if (this.failure !== 0) return;
+      const left = tx.pending();
+      // One call sends 32 packets in copy mode, unless XDP_MAX_TX_SKB_BUDGET says more.
+      if (left === 0 || left >= before) return;
+      before = left;
+    }
+    tx.pending();
+  }
+}

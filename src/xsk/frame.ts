@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+import { XdpctlError } from "../errors/index.js";
+import type { Packet } from "./packet.js";
+import type { XskSocket } from "./socket.js";
+
+/** What shall become of the frame under the cursor. */
+export const VERDICT = { drop: 0, send: 1, elsewhere: 2, taken: 3 } as const;
+
+/**
+ * A received frame, as `serve` shows it: one object for all frames, pointed at one after the other. Read and write
+ * `bytes` (or `view`) from `start` up to `end`; offsets are in bytes, from the beginning of the UMEM. It is valid during the
+ * call alone: keep none of it.
+ *
+ * What is neither sent, forwarded nor taken is dropped.
+ */
+export interface Frame {
+  /** The whole UMEM. */
+  readonly bytes: Uint8Array;
+  /** The same, for numbers of several bytes. */
+  readonly view: DataView;
+  /** Where the packet begins in `bytes`. */
+  readonly start: number;
+  /** Where it ends: the offset after its last byte. */
+  readonly end: number;
+  /** Where the frame's own room begins and ends; the packet may be moved and grow inside of it. */
+  readonly first: number;
+  readonly limit: number;
+  /** Bytes of the packet. */
+  readonly length: number;
+  /** Sends the packet, as it is when the handler returns, out of the socket that it came in by. */
+  send(): void;
+  /** Sends it out of another socket of the same UMEM. */
+  forward(to: XskSocket): void;
+  /** Drops it: what happens without a word, too. */
+  drop(): void;
+  /** Takes it out of the ring, to be kept, changed and sent later: an object of its own. */
+  take(): Packet;
+  /** Makes `n` bytes more room at the front: `start` moves back. Errors: XDPCTL_E_FRAME where the frame has no more. */
+  growHead(n: number): void;
+  /** Takes `n` bytes off the front. */
+  trimHead(n: number): void;
+  /** Makes the packet `n` bytes longer; what is in them is not cleared. */
+  growTail(n: number): void;
+  /** Takes `n` bytes off the end. */
+  trimTail(n: number): void;
+  /** Makes the packet `length` bytes long; it is moved to the front of its frame where it would not fit. */
+  resize(length: number): void;
+  /** Puts other bytes in its place. */
+  replace(data: Uint8Array): void;
+}
+
+/** Where a packet lies in its frame, and how that may change. */
+export class Span {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  start = 0;
+  end = 0;
+  first = 0;
+  limit = 0;
+
+  constructor(bytes: Uint8Array, view: DataView) {
+    this.bytes = bytes;
+    this.view = view;
+  }
+
+  get length(): number {
+    return this.end - this.start;
+  }
+
+  growHead(n: number): void {
+    if (n >>> 0 !== n || n > this.start - this.first) this.#refuse(n, "in front", this.start - this.first);
+    this.start -= n;
+  }
+
+  trimHead(n: number): void {
+    if (n >>> 0 !== n || n > this.end - this.start) this.#refuse(n, "in it", this.end - this.start);
+    this.start += n;
+  }
+
+  growTail(n: number): void {
+    if (n >>> 0 !== n || n > this.limit - this.end) this.#refuse(n, "behind", this.limit - this.end);
+    this.end += n;
+  }
+
+  trimTail(n: number): void {
+    if (n >>> 0 !== n || n > this.end - this.start) this.#refuse(n, "in it", this.end - this.start);
+    this.end -= n;
+  }
+
+  resize(length: number): void {
+    const most = this.limit - this.first;
+    if (length >>> 0 !== length || length > most)
+      throw new XdpctlError("XDPCTL_E_FRAME", `The requested size is too large. (Max = ${most})`);
+    if (this.start + length > this.limit) {
+      this.bytes.copyWithin(this.first, this.start, Math.min(this.end, this.start + length));
+      this.start = this.first;
+    }
+    this.end = this.start + length;
+  }
+
+  replace(data: Uint8Array): void {
+    if (data.length > this.limit - this.first)
+      throw new XdpctlError("XDPCTL_E_FRAME", "Data size is over than buffer size of packet.");
+    this.start = this.first;
+    this.end = this.first + data.length;
+    this.bytes.set(data, this.first);
+  }
+
+  #refuse(n: number, where: string, most: number): never {
+    throw new XdpctlError("XDPCTL_E_FRAME", `${n} bytes of a frame that has ${most} ${where}`);
+  }
+}
+
+/** The cursor itself. What `serve` writes of it the handler may only read. */
+export class Cursor extends Span implements Frame {
+  verdict: number = VERDICT.drop;
+  target: XskSocket | undefined;
+  /** Makes the packet of a frame that is taken. */
+  readonly #keep: (cursor: Cursor) => Packet;
+
+  constructor(bytes: Uint8Array, view: DataView, keep: (cursor: Cursor) => Packet) {
+    super(bytes, view);
+    this.#keep = keep;
+  }
+
+  send(): void {
+    this.verdict = VERDICT.send;
+  }
+
+  forward(to: XskSocket): void {
+    this.target = to;
+    this.verdict = VERDICT.elsewhere;
+  }
+
+  drop(): void {
+    this.verdict = VERDICT.drop;
+  }
+
+  take(): Packet {
+    const packet = this.#keep(this);
+    this.verdict = VERDICT.taken;
+    return packet;
+  }
+}

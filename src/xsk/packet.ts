@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+import { XdpctlError } from "../errors/index.js";
+import { Span } from "./frame.js";
+import { OWNER } from "./owners.js";
+import type { Umem } from "./umem.js";
+
+/** Where a new packet begins in its frame. */
+export const DEFAULT_HEADROOM = 256;
+
+/**
+ * A packet with a frame of its own, outside the rings: for programs that keep packets, or make them. It is used up by being
+ * sent or freed. In a hot path use the cursor of `serve`: a packet is an object, and this is where they are allocated.
+ */
+export class Packet extends Span implements Disposable {
+  readonly #umem: Umem;
+  #gone = false;
+
+  private constructor(umem: Umem, frame: number, start: number, end: number) {
+    super(umem.bytes, umem.view);
+    this.#umem = umem;
+    this.first = frame;
+    this.limit = frame + umem.frameSize;
+    this.start = start;
+    this.end = end;
+    umem.held[frame / umem.frameSize] = 1;
+  }
+
+  /** An empty packet on a free frame, with 256 bytes of headroom; undefined when no frame is free. */
+  static alloc(umem: Umem): Packet | undefined {
+    const frame = umem.take(OWNER.user);
+    if (frame < 0) return undefined;
+    return new Packet(umem, frame, frame + DEFAULT_HEADROOM, frame + DEFAULT_HEADROOM);
+  }
+
+  /** @internal A packet on a frame that was received. */
+  static on(umem: Umem, frame: number, start: number, end: number): Packet {
+    return new Packet(umem, frame, start, end);
+  }
+
+  /** Bytes of the frame: the most that the packet can have. */
+  get bufferSize(): number {
+    return this.limit - this.first;
+  }
+
+  /** The packet's own bytes, in place. It allocates a view: not for hot paths. */
+  get data(): Uint8Array {
+    return this.bytes.subarray(this.start, this.end);
+  }
+
+  get umem(): Umem {
+    return this.#umem;
+  }
+
+  /** True once it was sent or freed: its bytes are somebody else's. */
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  /** Its bytes in hexadecimal, as Packetvisor prints them. */
+  dump(): string {
+    const lines = ["---packet dump---", `chunk addr: ${this.first}`];
+    let line = "";
+    for (let i = 0; i < this.length; i++) {
+      line += `${(this.bytes[this.start + i] as number).toString(16).toUpperCase().padStart(2, "0")} `;
+      if (i % 16 === 15) {
+        lines.push(line);
+        line = "";
+      } else if (i % 8 === 7) line += " ";
+    }
+    if (line !== "") lines.push(line);
+    return [...lines, "-------", ""].join("\n");
+  }
+
+  /** @internal The frame leaves this packet. Throws XDPCTL_E_FRAME where it has left already. */
+  leave(): number {
+    if (this.#gone) throw new XdpctlError("XDPCTL_E_FRAME", `the packet at ${this.first} was sent or freed already`);
+    this.#gone = true;
+    const { first } = this;
+    this.#umem.held[first / this.#umem.frameSize] = 0;
+    // What is done to it from now on is done to nothing.
+    this.start = 0;
+    this.end = 0;
+    this.limit = 0;
+    this.first = 0;
+    return first;
+  }
+
+  /** Gives the frame back. A second time is an error (XDPCTL_E_FRAME): the frame may be another packet's by then. */
+  free(): void {
+    this.#umem.give(this.leave(), OWNER.user);
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#gone) this.free();
+  }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+import { XdpctlError } from "../errors/index.js";
+import { getSocketOption, Mapping, type Socket, SOL_XDP, syscallError } from "../linux/index.js";
+import {
+  ADDRESS_WORDS,
+  DESCRIPTOR_WORDS,
+  PAGE_OFFSET,
+  XDP_MMAP_OFFSETS,
+  XDP_RING_NEED_WAKEUP,
+  XDP_RX_RING,
+  XDP_TX_RING,
+  XDP_UMEM_COMPLETION_RING,
+  XDP_UMEM_FILL_RING,
+} from "./abi.js";
+
+/** Descriptors that each ring holds: powers of two. */
+export interface RingSizes {
+  readonly rx: number;
+  readonly tx: number;
+  readonly fill: number;
+  readonly completion: number;
+}
+
+/**
+ * One of the four rings that a socket shares with the kernel: one side writes descriptors and then its `producer` index,
+ * the other reads them and then writes its `consumer` index. Both count modulo 2^32, here as 32-bit integers.
+ *
+ * **Ordering.** A descriptor must be visible before the producer index that covers it (release), and must not be read
+ * before that index was (acquire); the same holds for the consumer index and the reuse of a slot. The kernel has
+ * smp_store_release and smp_load_acquire there. Here the indices are read by `Atomics.load` and written by
+ * `Atomics.store`, and the descriptors by plain accesses in between. Both are sequentially consistent, hence stronger than
+ * needed, and neither the compiler nor the processor moves a plain access over them in the forbidden direction:
+ *
+ * - x86-64: the load is a `mov` (loads are acquire by themselves), the store an `xchg`, a full barrier of some 20 cycles;
+ * - arm64: `ldar` (acquire) and `stlr` (release).
+ *
+ * `Atomics` works on memory that is no SharedArrayBuffer as well: only `wait` and `notify` don't. V8 calls a builtin for
+ * each (some 15 ns), so each is done once a batch and the copies in this object serve in between.
+ */
+export class Ring {
+  /** The whole mapping, for the indices and the flags. */
+  words: Int32Array;
+  readonly producerAt: number;
+  readonly consumerAt: number;
+  readonly flagsAt: number;
+  /** The descriptors. Addresses are 64 bits of which the upper 32 are zero while the UMEM is under 4 GiB. */
+  slots: Uint32Array;
+  readonly size: number;
+  readonly mask: number;
+  /** Our copies: our own index is exact, the kernel's is as of the last look. */
+  producer: number;
+  consumer: number;
+
+  readonly #mapping: Mapping;
+
+  constructor(mapping: Mapping, offsets: RingOffsets, size: number, wordsEach: number) {
+    this.#mapping = mapping;
+    const { buffer } = mapping;
+    this.words = new Int32Array(buffer);
+    this.producerAt = offsets.producer >>> 2;
+    this.consumerAt = offsets.consumer >>> 2;
+    this.flagsAt = offsets.flags >>> 2;
+    this.slots = new Uint32Array(buffer, offsets.slots, size * wordsEach);
+    this.size = size;
+    this.mask = size - 1;
+    this.producer = Atomics.load(this.words, this.producerAt);
+    this.consumer = Atomics.load(this.words, this.consumerAt);
+  }
+
+  /** Consuming side: how many descriptors wait, as of now. */
+  available(): number {
+    this.producer = Atomics.load(this.words, this.producerAt);
+    return (this.producer - this.consumer) | 0;
+  }
+
+  /** Consuming side: hands `n` slots back. */
+  release(n: number): void {
+    this.consumer = (this.consumer + n) | 0;
+    Atomics.store(this.words, this.consumerAt, this.consumer);
+  }
+
+  /** Producing side: how many slots are free, as of now. */
+  free(): number {
+    this.consumer = Atomics.load(this.words, this.consumerAt);
+    return (this.size - ((this.producer - this.consumer) | 0)) | 0;
+  }
+
+  /** Producing side: how many descriptors the kernel has not taken yet, as of now. */
+  pending(): number {
+    this.consumer = Atomics.load(this.words, this.consumerAt);
+    return (this.producer - this.consumer) | 0;
+  }
+
+  /** Producing side: makes `n` more slots, already written, the kernel's. */
+  submit(n: number): void {
+    this.producer = (this.producer + n) | 0;
+    Atomics.store(this.words, this.producerAt, this.producer);
+  }
+
+  /**
+   * Unmaps the ring: as long as it is mapped, the kernel keeps the socket. Whoever still looks finds an empty ring of ours.
+   */
+  unmap(): void {
+    this.words = new Int32Array(1 + Math.max(this.producerAt, this.consumerAt, this.flagsAt));
+    this.slots = new Uint32Array(0);
+    this.#mapping.unmap();
+  }
+
+  /** Whether the kernel sleeps and must be called. Always false without XDP_USE_NEED_WAKEUP. */
+  needsWakeup(): boolean {
+    return (Atomics.load(this.words, this.flagsAt) & XDP_RING_NEED_WAKEUP) !== 0;
+  }
+}
+
+interface RingOffsets {
+  readonly producer: number;
+  readonly consumer: number;
+  readonly slots: number;
+  readonly flags: number;
+}
+
+export interface Rings {
+  readonly rx: Ring;
+  readonly tx: Ring;
+  readonly fill: Ring;
+  readonly completion: Ring;
+}
+
+const RING_OPTION = {
+  rx: XDP_RX_RING,
+  tx: XDP_TX_RING,
+  fill: XDP_UMEM_FILL_RING,
+  completion: XDP_UMEM_COMPLETION_RING,
+} as const;
+
+type RingName = keyof typeof RING_OPTION;
+
+/** The order of `struct xdp_mmap_offsets`. */
+const ORDER: readonly RingName[] = ["rx", "tx", "fill", "completion"];
+/** Its length since Linux 5.4: before, rings had no flags. */
+const OFFSETS_SIZE = 128;
+/** Beyond this the kernel's own sizes overflow. */
+const MOST = 1 << 20;
+
+/** Throws XDPCTL_E_XSK_SIZE for a ring that the kernel would not make. */
+export function checkRingSizes(sizes: RingSizes): void {
+  for (const name of ORDER) {
+    const size = sizes[name];
+    if (Number.isInteger(size) && size >= 1 && size <= MOST && (size & (size - 1)) === 0) continue;
+    throw new XdpctlError("XDPCTL_E_XSK_SIZE", `a ${name} ring of ${size} descriptors`, {
+      remedy: `the size of a ring is a power of two, 1 to ${MOST}`,
+    });
+  }
+}
+
+/** Tells the kernel the sizes; it makes the rings. */
+export function makeRings(socket: Socket, sizes: RingSizes): void {
+  for (const name of ORDER) {
+    const result = socket.trySetOption(SOL_XDP, RING_OPTION[name], sizes[name]);
+    if (result < 0) throw syscallError(`making a ${name} ring of ${sizes[name]} descriptors`, -result, "XDPCTL_E_XSK");
+  }
+}
+
+/** Maps the four rings. The kernel allows it until the socket is bound. */
+export function mapRings(fd: number, sizes: RingSizes): Rings {
+  const raw = new BigUint64Array(OFFSETS_SIZE / 8);
+  const length = getSocketOption(fd, SOL_XDP, XDP_MMAP_OFFSETS, raw);
+  if (length < 0) throw syscallError("asking where the rings are", -length, "XDPCTL_E_XSK");
+  if (length < OFFSETS_SIZE) throw new XdpctlError("XDPCTL_E_NOT_SUPPORTED", "AF_XDP needs Linux 5.4 or newer");
+  const map = (name: RingName, wordsEach: number): Ring => {
+    const at = 4 * ORDER.indexOf(name);
+    const [producer = 0, consumer = 0, slots = 0, flags = 0] = Array.from(raw.subarray(at, at + 4), Number);
+    const bytes = slots + sizes[name] * wordsEach * 4;
+    const mapping = Mapping.of(fd, bytes, { writable: true, offset: PAGE_OFFSET[name] });
+    return new Ring(mapping, { producer, consumer, slots, flags }, sizes[name], wordsEach);
+  };
+  return {
+    rx: map("rx", DESCRIPTOR_WORDS),
+    tx: map("tx", DESCRIPTOR_WORDS),
+    fill: map("fill", ADDRESS_WORDS),
+    completion: map("completion", ADDRESS_WORDS),
+  };
+}

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: MIT
+import type { BpfMap } from "../bpf/index.js";
+import { XdpctlError } from "../errors/index.js";
+import { POLLOUT, Poll, type Socket, SOL_XDP } from "../linux/index.js";
+import type { ModeRequest, VerdictCounts, XdpMode } from "../xdp/index.js";
+import { XDP_MAX_TX_SKB_BUDGET } from "./abi.js";
+import { bindSocket, type BusyPoll, type CopyMode, type CopyRequest, makeSocket, type Place } from "./bind.js";
+import { kernelStatistics, type XskStatistics } from "./counters.js";
+import { Engine } from "./engine.js";
+import { failureOf } from "./failure.js";
+import { Cursor } from "./frame.js";
+import { findInterface } from "./interface.js";
+import { OWNER } from "./owners.js";
+import { Packet } from "./packet.js";
+import { produce } from "./produce.js";
+import { directTo, Redirect } from "./redirect.js";
+import { checkRingSizes, mapRings, type RingSizes } from "./ring.js";
+import type { RedirectRule } from "./rule.js";
+import { type ServeOptions, serve } from "./serve.js";
+import type { FrameHandler } from "./turn.js";
+import type { Umem } from "./umem.js";
+
+export interface XskOptions {
+  /** The queue whose frames it receives, and by which it sends; 0 by default. */
+  queue?: number;
+  /** How the redirect program is attached: `native`, `generic`, or `auto` (the default), native where the driver can. */
+  mode?: ModeRequest;
+  /** `zerocopy`, `copy`, or `auto` (the default), which takes zero copy where the driver has it. */
+  copy?: CopyRequest;
+  /** Calls the kernel only when it sleeps; true by default (Linux 5.4). */
+  needWakeup?: boolean;
+  /** Descriptors of each ring, powers of two; 2048 by default, the fill ring at most half of the UMEM's frames. */
+  rings?: Partial<RingSizes>;
+  /** Which frames it takes; all by default. What matches no rule goes on to the network stack. */
+  filter?: RedirectRule | readonly RedirectRule[];
+  /**
+   * The XSKMAP of a program of your own, which you attach; the socket is put into it at its queue. `false`: nothing is
+   * redirected, the socket only sends. By default xdpctl's own program is attached, and shared by the queues.
+   */
+  redirect?: BpfMap | false;
+  /** Preferred busy polling (Linux 5.11): the driver is driven by our own waiting, not by interrupts. */
+  busyPoll?: BusyPoll;
+  /** Packets of several frames (XDP_USE_SG, Linux 6.6), for MTUs beyond a frame. */
+  multiBuffer?: boolean;
+  /** Packets that one wake-up sends in copy mode (Linux 6.17; 32 before); 256 by default, where the kernel has it. */
+  sendBudget?: number;
+}
+
+const DEFAULT_RING = 2048;
+const SEND_BUDGET = 256;
+
+/** All that are open in this thread. */
+const open = new Set<XskSocket>();
+
+/**
+ * An AF_XDP socket on one queue of an interface: packets in and out of user space, past the network stack.
+ *
+ * Minimum kernel: 5.9 with our redirect program. Setting one up takes CAP_NET_RAW, CAP_BPF and CAP_NET_ADMIN, using it
+ * nothing. The socket, and the program on the interface, are gone when it is closed, or with the process, however it ends.
+ */
+export class XskSocket implements Disposable {
+  readonly umem: Umem;
+  readonly interface: string;
+  readonly ifindex: number;
+  readonly queue: number;
+  readonly rings: RingSizes;
+  /** How the redirect program is attached; undefined without ours. */
+  readonly mode: XdpMode | undefined;
+  /** Why `mode: "auto"` fell back to generic. */
+  readonly fallback: string | undefined;
+  /** What the kernel chose, or was told to. */
+  readonly copy: CopyMode;
+  /** @internal */
+  readonly engine: Engine;
+  readonly #socket: Socket;
+  readonly #redirect: Redirect | undefined;
+  readonly #map: BpfMap | undefined;
+  readonly #cursor: Cursor;
+  /** The cursor of `produce`, which a handler of `serve` may call. */
+  readonly #maker: Cursor;
+  #poll: Poll | undefined;
+  #serving: AbortController | undefined;
+
+  private constructor(
+    place: Place,
+    socket: Socket,
+    engine: Engine,
+    copy: CopyMode,
+    how: Redirect | BpfMap | undefined,
+  ) {
+    this.umem = place.umem;
+    this.interface = place.interface;
+    this.ifindex = place.ifindex;
+    this.queue = place.queue;
+    this.rings = place.rings;
+    this.copy = copy;
+    this.engine = engine;
+    engine.zeroCopy = copy === "zerocopy";
+    this.#socket = socket;
+    this.#redirect = how instanceof Redirect ? how : undefined;
+    this.#map = how instanceof Redirect ? undefined : how;
+    this.mode = this.#redirect?.attachment.mode;
+    this.fallback = this.#redirect?.attachment.fallback;
+    const { umem } = this;
+    const keep = ({ first, start, end }: Cursor): Packet => Packet.on(umem, first, start, end);
+    this.#cursor = new Cursor(umem.bytes, umem.view, keep);
+    this.#maker = new Cursor(umem.bytes, umem.view, keep);
+  }
+
+  /**
+   * Opens a socket on a queue of an interface of the calling thread's network namespace, fills its fill ring, and attaches the
+   * redirect program. A queue that was closed a moment ago is waited for (the kernel takes some 32 ms to let it go).
+   *
+   * Errors: XDPCTL_E_NO_INTERFACE, XDPCTL_E_INTERFACE_DOWN, XDPCTL_E_NO_QUEUE, XDPCTL_E_QUEUE_BUSY, XDPCTL_E_XSK_SIZE,
+   * XDPCTL_E_MEMLOCK, XDPCTL_E_ZERO_COPY, XDPCTL_E_OCCUPIED, XDPCTL_E_MODE, XDPCTL_E_PERMISSION, XDPCTL_E_NOT_SUPPORTED.
+   */
+  static open(umem: Umem, name: string, options: XskOptions = {}): XskSocket {
+    const link = findInterface(name);
+    const queue = options.queue ?? 0;
+    const rings = ringSizes(umem, options.rings ?? {});
+    checkRingSizes(rings);
+    const place: Place = {
+      umem,
+      interface: link.name,
+      ifindex: link.index,
+      queue,
+      rings,
+      copy: options.copy ?? "auto",
+      needWakeup: options.needWakeup ?? true,
+      multiBuffer: options.multiBuffer ?? false,
+      up: link.up,
+      busyPoll: options.busyPoll,
+    };
+    const socket = makeSocket(place);
+    let how: Redirect | BpfMap | undefined;
+    try {
+      const engine = new Engine(umem, mapRings(socket.fd, rings), socket.fd);
+      const copy = bindSocket(socket, place);
+      const budget = Math.min(options.sendBudget ?? SEND_BUDGET, rings.tx);
+      // Before Linux 6.17 there is no such option, and a call sends 32.
+      socket.trySetOption(SOL_XDP, XDP_MAX_TX_SKB_BUDGET, budget);
+      how = redirection(place, options);
+      if (how instanceof Redirect) how.direct(queue, socket.fd);
+      else if (how !== undefined) directTo(how, queue, socket.fd);
+      const made = new XskSocket(place, socket, engine, copy, how);
+      umem.attach(made);
+      open.add(made);
+      engine.pay();
+      return made;
+    } catch (error) {
+      if (how instanceof Redirect) how.release();
+      socket.close();
+      throw error;
+    }
+  }
+
+  /** Those that are open in this thread. */
+  static get all(): readonly XskSocket[] {
+    return [...open];
+  }
+
+  /** The descriptor; -1 once it is closed. */
+  get fd(): number {
+    return this.engine.fd;
+  }
+
+  get closed(): boolean {
+    return this.engine.fd < 0;
+  }
+
+  /**
+   * Shows every received frame to `handler`, until `stop`, `close` or the signal ends it. It gives Node's timers and signals
+   * their turn.
+   *
+   * Errors: XDPCTL_E_INTERFACE_GONE and XDPCTL_E_INTERFACE_DOWN when the interface is deleted or set down meanwhile; what the
+   * handler throws.
+   */
+  async serve(handler: FrameHandler, options: ServeOptions = {}): Promise<void> {
+    this.#assertOpen();
+    if (this.#serving !== undefined)
+      throw new XdpctlError("XDPCTL_E_USAGE", `the socket on ${this.interface} is being served already`);
+    const abort = new AbortController();
+    this.#serving = abort;
+    try {
+      await serve(this.engine, this.#cursor, handler, this, abort.signal, options);
+    } finally {
+      this.#serving = undefined;
+    }
+  }
+
+  /**
+   * Sends packets of the program's own making: shows up to `n` free frames to `handler`, one after the other, which writes
+   * each (`growTail`, `replace`) and sends it; the first that it leaves unsent ends it. A frame begins empty, with 256 bytes of
+   * headroom, and its bytes are those that it had last. It never waits. Returns how many were sent: less than `n` also when no
+   * frame is free or the TX ring is full; `writable` waits for room.
+   */
+  produce(n: number, handler: FrameHandler): number {
+    this.#assertOpen();
+    const sent = produce(this.engine, this.#maker, handler, n);
+    this.#check();
+    return sent;
+  }
+
+  /** Waits in poll(2), blocking the thread, until the TX ring has room; at most `ms`. */
+  writable(ms: number): void {
+    this.#poll ??= new Poll([this.engine.fd]);
+    this.#poll.want(0, POLLOUT);
+    this.engine.counters.waits++;
+    this.#poll.wait(ms);
+  }
+
+  /** Ends `serve`, which returns. */
+  stop(): void {
+    this.#serving?.abort();
+  }
+
+  /**
+   * Up to `n` received packets, as objects; it never waits. Each holds a frame until it is sent or freed.
+   */
+  receive(n: number): Packet[] {
+    this.#assertOpen();
+    const { engine, umem } = this;
+    if (engine.sending !== 0) engine.reap();
+    engine.pay();
+    const { rx, counters } = engine;
+    const count = Math.min(n, rx.available());
+    const packets: Packet[] = [];
+    for (let i = 0; i < count; i++) {
+      const slot = ((rx.consumer + i) & rx.mask) << 2;
+      const address = rx.slots[slot] as number;
+      const start = address + ((rx.slots[slot + 1] as number) >>> 16);
+      const length = rx.slots[slot + 2] as number;
+      const frame = umem.frameOf(address);
+      umem.owners?.move(frame, OWNER.fill, OWNER.user);
+      packets.push(Packet.on(umem, frame, start, start + length));
+      counters.receivedBytes += length;
+    }
+    if (count > 0) rx.release(count);
+    counters.received += count;
+    counters.taken += count;
+    engine.owed += count;
+    engine.pay();
+    engine.wakeFill();
+    this.#check();
+    return packets;
+  }
+
+  /**
+   * Sends packets in their order, as many as the TX ring takes. Those are taken off the front of the array, their frames come
+   * back when the kernel has sent them; the rest stays. Returns how many were taken. Errors: XDPCTL_E_FRAME for a packet that is
+   * empty or of another UMEM; what stands before it is sent.
+   */
+  send(packets: Packet[]): number {
+    this.#assertOpen();
+    const { engine, umem } = this;
+    if (engine.sending !== 0) engine.reap();
+    const room = Math.min(packets.length, engine.room(packets.length));
+    let sent = 0;
+    try {
+      for (; sent < room; sent++) {
+        const packet = packets[sent] as Packet;
+        const { start, length } = packet;
+        if (packet.umem !== umem) throw new XdpctlError("XDPCTL_E_FRAME", "the packet is of another UMEM");
+        if (!packet.gone && length === 0) throw new XdpctlError("XDPCTL_E_FRAME", "an empty packet can't be sent");
+        const frame = packet.leave();
+        umem.owners?.move(frame, OWNER.user, OWNER.tx);
+        engine.stage(start, length);
+      }
+    } finally {
+      packets.splice(0, sent);
+      engine.flush();
+    }
+    this.#check();
+    return sent;
+  }
+
+  /** Where the packets went. */
+  get statistics(): XskStatistics {
+    const { engine, umem } = this;
+    const { counters } = engine;
+    const [rxDropped = 0, rxInvalid = 0, txInvalid = 0, rxRingFull = 0, fillRingEmpty = 0, txRingEmpty = 0] =
+      kernelStatistics(engine.fd);
+    return {
+      received: counters.received,
+      receivedBytes: counters.receivedBytes,
+      sent: counters.sent,
+      completed: counters.completed,
+      forwarded: counters.forwarded,
+      taken: counters.taken,
+      dropped: counters.dropped,
+      txRingFull: counters.ringFull,
+      invalid: counters.invalid,
+      rxDropped,
+      rxRingFull,
+      fillRingEmpty,
+      rxInvalid,
+      txInvalid,
+      txRingEmpty,
+      sendWakeups: counters.sendWakeups,
+      receiveWakeups: counters.receiveWakeups,
+      waits: counters.waits,
+      free: umem.free,
+      filling: engine.fill.size - engine.owed,
+      sending: engine.sending,
+    };
+  }
+
+  /** What the redirect program did with the interface's frames, all queues together; undefined without ours. */
+  get redirected(): VerdictCounts | undefined {
+    return this.#redirect?.counts();
+  }
+
+  #assertOpen(): void {
+    if (this.closed)
+      throw new XdpctlError("XDPCTL_E_INTERNAL", `the socket on ${this.interface} was used after it was closed`);
+  }
+
+  #check(): void {
+    if (this.engine.failure !== 0) throw failureOf(this.engine.failure, this);
+  }
+
+  /** Takes the socket out of the program, and the program off the interface with its last socket. Ends `serve`. */
+  close(): void {
+    if (this.closed) return;
+    const { engine } = this;
+    this.stop();
+    open.delete(this);
+    engine.close();
+    this.#redirect?.undirect(this.queue);
+    // A socket that is closed leaves the map by itself; a brought map is told as well, so that its program passes at once.
+    this.#map?.deleteBytes(Buffer.from(Uint32Array.of(this.queue).buffer));
+    this.#socket.close();
+    this.#redirect?.release();
+    this.umem.detach(this);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function redirection(place: Place, options: XskOptions): Redirect | BpfMap | undefined {
+  const { redirect, filter, mode } = options;
+  if (redirect === false) return undefined;
+  if (redirect !== undefined) return redirect;
+  const rules =
+    filter === undefined ? [] : Array.isArray(filter) ? (filter as RedirectRule[]) : [filter as RedirectRule];
+  return Redirect.retain(place.interface, place.ifindex, {
+    ...(mode === undefined ? {} : { mode }),
+    rules,
+    multiBuffer: place.multiBuffer,
+  });
+}
+
+/** What the caller names, and the usual for the rest; a fill ring never takes more than half of the frames unasked. */
+function ringSizes(umem: Umem, given: Partial<RingSizes>): RingSizes {
+  const half = 2 ** Math.floor(Math.log2(Math.max(2, umem.frameCount) / 2));
+  return {
+    rx: given.rx ?? DEFAULT_RING,
+    tx: given.tx ?? DEFAULT_RING,
+    fill: given.fill ?? Math.min(DEFAULT_RING, half),
+    completion: given.completion ?? DEFAULT_RING,
+  };
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+import type { Engine } from "./engine.js";
+import { type Cursor, type Frame, VERDICT } from "./frame.js";
+import { OWNER } from "./owners.js";
+
+/** Is called for each received frame, with the one cursor. It must not be asynchronous. */
+export type FrameHandler = (frame: Frame) => void;
+
+/** Sockets that a batch forwarded to. */
+const touched: Engine[] = [];
+
+/**
+ * One batch: shows up to `budget` received frames to `handler`, then tells the kernel once of all that was done. Returns how
+ * many there were; -1 when frames wait but the TX ring has no room, so that they wait, too.
+ *
+ * Nothing is allocated, and the kernel is called only to wake it.
+ */
+export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budget: number): number {
+  if (engine.sending !== 0) engine.reap();
+  if (engine.owed !== 0) engine.pay();
+  const { rx, fill, umem, counters } = engine;
+  let n = rx.available();
+  if (n === 0) {
+    engine.kick();
+    return 0;
+  }
+  if (n > budget) n = budget;
+  const room = engine.room(n);
+  if (room <= 0) return -1;
+  if (n > room) n = room;
+
+  const { slots, mask } = rx;
+  const { owners, frameSize } = umem;
+  const fillSlots = fill.slots;
+  const fillMask = fill.mask;
+  const frameMask = umem.unaligned ? -1 : -frameSize;
+  const first = rx.consumer;
+  let at = first;
+  let to = fill.producer;
+  let bytes = 0;
+  const last = (first + n) | 0;
+  engine.busy = true;
+  try {
+    while (at !== last) {
+      const slot = (at & mask) << 2;
+      const address = (slots[slot] as number) | 0;
+      // Unaligned, the kernel keeps the frame's address and puts the offset into the upper 16 bits; aligned, they are zero.
+      const start = (address + ((slots[slot + 1] as number) >>> 16)) | 0;
+      const length = (slots[slot + 2] as number) | 0;
+      const frame = address & frameMask;
+      cursor.first = frame;
+      cursor.limit = (frame + frameSize) | 0;
+      cursor.start = start;
+      cursor.end = (start + length) | 0;
+      cursor.verdict = VERDICT.drop;
+      bytes += length;
+      if (owners !== undefined) owners.move(frame, OWNER.fill, OWNER.user);
+      at = (at + 1) | 0;
+      handler(cursor);
+      const { verdict } = cursor;
+      if (verdict === VERDICT.send) {
+        const begin = cursor.start;
+        const size = (cursor.end - begin) | 0;
+        if (begin >= frame && size > 0 && cursor.end <= cursor.limit) {
+          if (owners !== undefined) owners.move(frame, OWNER.user, OWNER.tx);
+          engine.stage(begin, size);
+          continue;
+        }
+        counters.invalid++;
+      } else if (verdict === VERDICT.taken) {
+        counters.taken++;
+        continue;
+      } else if (verdict === VERDICT.elsewhere) {
+        if (elsewhere(engine, cursor, frame)) continue;
+      } else counters.dropped++;
+      if (owners !== undefined) owners.move(frame, OWNER.user, OWNER.fill);
+      fillSlots[(to & fillMask) << 1] = frame;
+      to = (to + 1) | 0;
+    }
+  } finally {
+    // What a handler threw on is dropped; its frame is not lost.
+    finish(engine, (at - first) | 0, (to - fill.producer) | 0, bytes);
+  }
+  return n;
+}
+
+/** A frame's way to another socket; false when it could not go. */
+function elsewhere(from: Engine, cursor: Cursor, frame: number): boolean {
+  const { counters, umem } = from;
+  const engine = cursor.target?.engine;
+  const size = cursor.end - cursor.start;
+  if (
+    engine === undefined ||
+    engine.umem !== umem ||
+    engine.fd < 0 ||
+    size <= 0 ||
+    cursor.start < frame ||
+    cursor.end > cursor.limit
+  ) {
+    counters.invalid++;
+    return false;
+  }
+  if (engine.room(1) <= 0) {
+    engine.counters.ringFull++;
+    return false;
+  }
+  umem.owners?.move(frame, OWNER.user, OWNER.tx);
+  engine.stage(cursor.start, size);
+  counters.forwarded++;
+  if (!engine.touched) {
+    engine.touched = true;
+    touched.push(engine);
+  }
+  return true;
+}
+
+function finish(engine: Engine, received: number, recycled: number, bytes: number): void {
+  const { counters } = engine;
+  engine.rx.release(received);
+  counters.received += received;
+  counters.receivedBytes += bytes;
+  if (recycled !== 0) engine.fill.submit(recycled);
+  engine.owed += received - recycled;
+  if (engine.staged !== 0) engine.flush();
+  while (touched.length > 0) {
+    const other = touched.pop() as Engine;
+    other.touched = false;
+    other.flush();
+  }
+  if (engine.zeroCopy) engine.wakeFill();
+  engine.busy = false;
+  // The handler has closed the socket.
+  if (engine.fd < 0) engine.unmap();
+}

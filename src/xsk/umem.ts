@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+import { XdpctlError } from "../errors/index.js";
+import {
+  errno,
+  Mapping,
+  OwnedFd,
+  PAGE_SIZE,
+  type Socket,
+  SOL_XDP,
+  sharedMemory,
+  syscallError,
+} from "../linux/index.js";
+import { XDP_PACKET_HEADROOM, XDP_UMEM_REG, XDP_UMEM_UNALIGNED_CHUNK_FLAG } from "./abi.js";
+import { OWNER, Owners } from "./owners.js";
+
+export interface UmemOptions {
+  /** Bytes of a frame: 2048 (the default) or 4096; with `unaligned` anything from 2048 to 4096. */
+  frameSize?: number;
+  /** How many frames; 4096 by default. */
+  frameCount?: number;
+  /** Bytes that stay free in front of received packets, besides the kernel's own 256. 0 by default. */
+  headroom?: number;
+  /** Frames of any size, not only powers of two (XDP_UMEM_UNALIGNED_CHUNK_FLAG, Linux 5.4). */
+  unaligned?: boolean;
+  /**
+   * Development mode: an owner byte per frame finds frames that are used after they were sent, or freed twice
+   * (XDPCTL_E_FRAME). By default it is on unless NODE_ENV is `production`; off, it costs nothing.
+   */
+  checked?: boolean;
+}
+
+/** Numbers under 2^31 are V8's small integers: offsets in a larger UMEM would be allocated one by one. */
+const MOST_BYTES = 2 ** 31 - PAGE_SIZE;
+const LEAST_FRAME = 2048;
+/** sizeof(struct xdp_umem_reg), Linux 6.8; older kernels take the front of it. */
+const REGISTRATION = 32;
+
+const isPowerOfTwo = (n: number): boolean => (n & (n - 1)) === 0;
+
+/**
+ * Memory for packets, shared with the kernel: `frameCount` frames of `frameSize` bytes, one after the other, and the list of
+ * those that are free. Sockets on several queues and interfaces may share one; it belongs to one thread.
+ *
+ * The memory is a memfd, so that it can be given to another process. Close the sockets first; views of `bytes` stay readable
+ * after `close`.
+ */
+export class Umem implements Disposable {
+  readonly frameSize: number;
+  readonly frameCount: number;
+  readonly headroom: number;
+  readonly unaligned: boolean;
+  /** All frames. A frame is the span that its cursor or packet names. */
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** @internal */
+  readonly owners: Owners | undefined;
+  /** @internal Offsets of free frames, as a stack. */
+  readonly stack: Int32Array;
+  /** @internal */
+  freeCount: number;
+  /** @internal One byte a frame: 1 while a `Packet` holds it. */
+  readonly held: Uint8Array;
+  readonly #memory: OwnedFd;
+  readonly #mapping: Mapping;
+  /** Sockets that use it: the kernel shares a UMEM by any of them. */
+  readonly #users = new Set<{ readonly fd: number; close(): void }>();
+  #closed = false;
+
+  private constructor(options: Required<UmemOptions>, memory: OwnedFd) {
+    const { frameSize, frameCount, headroom, unaligned, checked } = options;
+    this.frameSize = frameSize;
+    this.frameCount = frameCount;
+    this.headroom = headroom;
+    this.unaligned = unaligned;
+    this.#memory = memory;
+    const length = frameSize * frameCount;
+    this.#mapping = Mapping.of(memory.fd, length, { writable: true });
+    const buffer = this.#mapping.buffer;
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
+    this.owners = checked ? new Owners(frameCount, frameSize) : undefined;
+    this.held = new Uint8Array(frameCount);
+    this.stack = new Int32Array(frameCount);
+    this.freeCount = 0;
+    this.refill();
+  }
+
+  /**
+   * Allocates the memory. Nothing of it is the kernel's before the first socket opens. Errors: XDPCTL_E_XSK_SIZE for sizes that
+   * the kernel refuses.
+   */
+  static create(options: UmemOptions = {}): Umem {
+    const all = complete(options);
+    checkSizes(all);
+    const memory = sharedMemory("xdpctl-umem", all.frameSize * all.frameCount);
+    try {
+      return new Umem(all, memory);
+    } catch (error) {
+      memory.close();
+      throw error;
+    }
+  }
+
+  /**
+   * The UMEM of another process, by the descriptor of its memory, with the options that it was made with. Exactly one side may
+   * use the frames. The descriptor is this object's from now on.
+   */
+  static adopt(fd: number, options: UmemOptions): Umem {
+    const all = complete(options);
+    checkSizes(all);
+    return new Umem(all, new OwnedFd(fd));
+  }
+
+  /** Bytes of all frames together. */
+  get length(): number {
+    return this.bytes.length;
+  }
+
+  /** Frames that are free: neither the kernel's nor a packet's. */
+  get free(): number {
+    return this.freeCount;
+  }
+
+  /** The descriptor of the memory, to be given to another process. */
+  get fd(): number {
+    return this.#memory.fd;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** The most bytes that a received packet may have in one frame. */
+  get room(): number {
+    return this.frameSize - XDP_PACKET_HEADROOM - this.headroom;
+  }
+
+  /** @internal Where the frame begins that `address` lies in. */
+  frameOf(address: number): number {
+    return address - (address % this.frameSize);
+  }
+
+  /** @internal Takes a free frame; -1 when there is none. */
+  take(owner: OWNER): number {
+    if (this.freeCount === 0) return -1;
+    const frame = this.stack[--this.freeCount] as number;
+    this.owners?.move(frame, OWNER.free, owner);
+    return frame;
+  }
+
+  /** @internal Gives a frame back. */
+  give(frame: number, from: OWNER): void {
+    this.owners?.move(frame, from, OWNER.free);
+    // More than all can only come of a frame that was given back twice.
+    if (this.freeCount < this.frameCount) this.stack[this.freeCount++] = frame;
+  }
+
+  /** All frames but those that packets hold are free again: no socket is left. */
+  private refill(): void {
+    this.freeCount = 0;
+    // The first frame is on top: few packets touch few pages.
+    for (let i = this.frameCount - 1; i >= 0; i--) {
+      if (this.held[i] !== 0) continue;
+      this.stack[this.freeCount++] = i * this.frameSize;
+      this.owners?.reset(i);
+    }
+  }
+
+  /** @internal Any socket that uses it. */
+  get user(): { readonly fd: number } | undefined {
+    for (const user of this.#users) return user;
+    return undefined;
+  }
+
+  /** @internal */
+  attach(user: { readonly fd: number; close(): void }): void {
+    if (this.#closed) throw new XdpctlError("XDPCTL_E_INTERNAL", "a UMEM was used after it was closed");
+    this.#users.add(user);
+  }
+
+  /** @internal */
+  detach(user: { readonly fd: number; close(): void }): void {
+    // What the kernel held of it is nobody's now.
+    if (this.#users.delete(user) && this.#users.size === 0) this.refill();
+  }
+
+  /** @internal Registers the memory with a socket, the first of those that share it. */
+  register(socket: Socket): void {
+    const registration = Buffer.alloc(REGISTRATION);
+    registration.writeBigUInt64LE(this.#mapping.address, 0);
+    registration.writeBigUInt64LE(BigInt(this.length), 8);
+    registration.writeUInt32LE(this.frameSize, 16);
+    registration.writeUInt32LE(this.headroom, 20);
+    registration.writeUInt32LE(this.unaligned ? XDP_UMEM_UNALIGNED_CHUNK_FLAG : 0, 24);
+    const result = socket.setOptionBytes(SOL_XDP, XDP_UMEM_REG, registration);
+    if (result < 0) throw this.#refused(-result);
+  }
+
+  #refused(number: number): XdpctlError {
+    const what = `${this.frameCount} frames of ${this.frameSize} bytes`;
+    if (number === errno.ENOBUFS) {
+      const mebibytes = Math.ceil(this.length / 2 ** 20);
+      return new XdpctlError("XDPCTL_E_MEMLOCK", `${what} (${mebibytes} MiB) are more than this user may lock`, {
+        errno: number,
+      });
+    }
+    const code = number === errno.EINVAL ? "XDPCTL_E_XSK_SIZE" : "XDPCTL_E_XSK";
+    return syscallError(`registering ${what}, headroom ${this.headroom}`, number, code);
+  }
+
+  /** Closes the sockets that still use it, and lets the memory go with the last view of it. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const user of [...this.#users]) user.close();
+    this.#mapping.release();
+    this.#memory.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function complete(options: UmemOptions): Required<UmemOptions> {
+  return {
+    frameSize: options.frameSize ?? 2048,
+    frameCount: options.frameCount ?? 4096,
+    headroom: options.headroom ?? 0,
+    unaligned: options.unaligned ?? false,
+    checked: options.checked ?? process.env.NODE_ENV !== "production",
+  };
+}
+
+function checkSizes({ frameSize, frameCount, headroom, unaligned }: Required<UmemOptions>): void {
+  const refuse = (what: string, remedy: string): never => {
+    throw new XdpctlError("XDPCTL_E_XSK_SIZE", what, { remedy });
+  };
+  const fits = Number.isInteger(frameSize) && frameSize >= LEAST_FRAME && frameSize <= PAGE_SIZE;
+  if (!fits || !(unaligned || isPowerOfTwo(frameSize)))
+    refuse(`frames of ${frameSize} bytes`, "frames have 2048 or 4096 bytes, or with `unaligned` any size in between");
+  if (!Number.isInteger(frameCount) || frameCount < 1 || frameCount * frameSize > MOST_BYTES)
+    refuse(`${frameCount} frames of ${frameSize} bytes`, "a UMEM has at least one frame, and at most 2 GiB");
+  const most = frameSize - XDP_PACKET_HEADROOM - 64;
+  if (!Number.isInteger(headroom) || headroom < 0 || headroom > most)
+    refuse(`a headroom of ${headroom} bytes`, `0 to ${most} bytes fit into frames of ${frameSize}`);
+}
