@@ -5,13 +5,14 @@ import { forward } from "./rows/forward.js";
 import { hooks } from "./rows/hooks.js";
 import { lab } from "./rows/lab.js";
 import { memory } from "./rows/memory.js";
+import { packet } from "./rows/packet.js";
 import { replace } from "./rows/replace.js";
 import { ring } from "./rows/ring.js";
 import { status } from "./rows/status.js";
 import { vm } from "./rows/vm.js";
 import { machineText, tableText } from "./table.js";
 
-const BENCHMARKS: Record<string, Benchmark> = { ring, hooks, lab, status, replace, memory, vm, forward };
+const BENCHMARKS: Record<string, Benchmark> = { ring, hooks, lab, status, replace, memory, vm, forward, packet };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
