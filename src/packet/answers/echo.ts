@@ -66,7 +66,11 @@ export class EchoHost {
   }
 
   #isAsked(frame: FrameView): boolean {
-    if (frame.network === ETHERTYPE.IPV4) return this.#v4.includes(frame.ipv4.dst);
+    if (frame.network === ETHERTYPE.IPV4) {
+      const { dst } = frame.ipv4;
+      for (let i = 0; i < this.#v4.length; i++) if (this.#v4[i] === dst) return true;
+      return false;
+    }
     if (frame.network !== ETHERTYPE.IPV6 || frame.ipv6.extensions !== 0) return false;
     const { bytes, dstAt } = frame.ipv6;
     for (const own of this.#v6) if (sameBytes(bytes, dstAt, own, 0, 16)) return true;

@@ -30,7 +30,10 @@ export class FlowView {
   /** 4 or 6. */
   family = 0;
   protocol = 0;
-  /** Words of 32 bits, host order; of IPv4 `src3` and `dst3` alone, the others are 0. */
+  /**
+   * Words of 32 bits, host order, signed (`>>> 0` makes them unsigned): so they are small integers to the engine, which
+   * it keeps without boxes. Of IPv4 `src3` and `dst3` alone, the others are 0.
+   */
   src0 = 0;
   src1 = 0;
   src2 = 0;
@@ -51,21 +54,21 @@ export class FlowView {
       if (!ipv4.at(bytes, at, end)) return false;
       this.family = 4;
       this.src0 = this.src1 = this.src2 = this.dst0 = this.dst1 = this.dst2 = 0;
-      this.src3 = ipv4.src;
-      this.dst3 = ipv4.dst;
+      this.src3 = ipv4.src | 0;
+      this.dst3 = ipv4.dst | 0;
       this.#ports(bytes, ipv4.protocol, ipv4.isFragment, ipv4.payloadStart, ipv4.payloadEnd);
       return true;
     }
     if (ethernet.etherType !== ETHERTYPE.IPV6 || !ipv6.at(bytes, at, end)) return false;
     this.family = 6;
-    this.src0 = u32At(bytes, at + 8);
-    this.src1 = u32At(bytes, at + 12);
-    this.src2 = u32At(bytes, at + 16);
-    this.src3 = u32At(bytes, at + 20);
-    this.dst0 = u32At(bytes, at + 24);
-    this.dst1 = u32At(bytes, at + 28);
-    this.dst2 = u32At(bytes, at + 32);
-    this.dst3 = u32At(bytes, at + 36);
+    this.src0 = u32At(bytes, at + 8) | 0;
+    this.src1 = u32At(bytes, at + 12) | 0;
+    this.src2 = u32At(bytes, at + 16) | 0;
+    this.src3 = u32At(bytes, at + 20) | 0;
+    this.dst0 = u32At(bytes, at + 24) | 0;
+    this.dst1 = u32At(bytes, at + 28) | 0;
+    this.dst2 = u32At(bytes, at + 32) | 0;
+    this.dst3 = u32At(bytes, at + 36) | 0;
     this.#ports(bytes, ipv6.protocol, ipv6.isFragment, ipv6.payloadStart, ipv6.payloadEnd);
     return true;
   }

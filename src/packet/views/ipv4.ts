@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { checksumOf, replaceU16 } from "./checksum.js";
+import { checksumOf, checksumOf20, replaceU16 } from "./checksum.js";
 import { holds, View } from "./view.js";
 import { setU16, setU32, swapBytes, u16At, u32At } from "./wire.js";
 
@@ -117,12 +117,17 @@ export class IPv4View extends View {
   }
 
   get checksumValid(): boolean {
-    return checksumOf(this.bytes, this.start, this.payloadStart) === 0;
+    return this.#checksum() === 0;
+  }
+
+  #checksum(): number {
+    if (this.payloadStart - this.start === 20) return checksumOf20(this.bytes, this.start);
+    return checksumOf(this.bytes, this.start, this.payloadStart);
   }
 
   fillChecksum(): void {
     this.checksum = 0;
-    this.checksum = checksumOf(this.bytes, this.start, this.payloadStart);
+    this.checksum = this.#checksum();
   }
 
   /** Sets the TTL, and the checksum with it. */

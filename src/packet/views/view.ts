@@ -20,6 +20,9 @@ export abstract class View {
   payloadStart = 0;
   payloadEnd = 0;
 
+  /** Points the view at `[start, end)` of `bytes`; false when no whole header with true lengths begins there. */
+  abstract at(bytes: Uint8Array, start: number, end: number): boolean;
+
   get payloadLength(): number {
     return this.payloadEnd - this.payloadStart;
   }
