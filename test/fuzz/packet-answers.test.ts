@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import {
   ArpView,
+  checksumOf,
   clampMss,
   completeChecksum,
   DnsView,
@@ -27,7 +28,7 @@ import {
   TcpView,
   TcpWordFilter,
   UdpView,
-  type View,
+  View,
   WordChange,
 } from "../../src/packet/index.js";
 import { FrameGenerator } from "../fixtures/frames.js";
@@ -85,13 +86,33 @@ class Garbage {
   }
 }
 
+/** The sum of a payload, and the options, which must all lie within. */
+function payloadOf(view: View, start: number, end: number): number[] {
+  const { bytes, payloadStart, payloadEnd } = view;
+  if (payloadStart < start || payloadEnd < payloadStart || payloadEnd > end)
+    expect.fail(`${view.constructor.name}: a payload from ${payloadStart} to ${payloadEnd} in ${start} to ${end}`);
+  const read = [checksumOf(bytes, payloadStart, payloadEnd)];
+  if (!(view instanceof NdpView || view instanceof TcpView)) return read;
+  for (let kind = 0; kind < 9; kind++) {
+    const at = view.optionAt(kind);
+    read.push(at);
+    if (at < 0 || (view instanceof TcpView && kind < 2)) continue;
+    const length = (bytes[at + 1] as number) * (view instanceof NdpView ? 8 : 1);
+    const last = view instanceof NdpView ? end : payloadStart;
+    if (at < start || at + length > last)
+      expect.fail(`${view.constructor.name}: an option from ${at} to ${at + length}`);
+  }
+  return read;
+}
+
 /**
  * Reads what a view has: all getters, down its prototypes. The bytes outside of the span are first of one kind, then of
  * another: what is read outside shows as a difference.
  */
 function readings(view: View | FlowView | FrameView, bytes: Uint8Array, start: number, end: number): unknown[] | false {
   if (!view.at(bytes, start, end)) return false;
-  const read: unknown[] = [];
+  const read: unknown[] = view instanceof View ? payloadOf(view, start, end) : [];
+  if (view instanceof FrameView && view.transport !== 0) read.push(view.checksumState());
   for (let type: object = Object.getPrototypeOf(view); type !== Object.prototype; type = Object.getPrototypeOf(type))
     for (const [name, { get }] of Object.entries(Object.getOwnPropertyDescriptors(type)))
       if (get !== undefined && name !== "checksumAt") read.push(get.call(view));
@@ -104,7 +125,7 @@ test("100,000 frames: every view reads within its span, and writes nothing", () 
   const random = new Random(53);
   const views = [
     ...[new EthernetView(), new ArpView(), new IPv4View(), new IPv6View(), new IcmpView(), new NdpView()],
-    ...[new UdpView(), new TcpView(), new DnsView(), new FlowView()],
+    ...[new UdpView(), new TcpView(), new DnsView(), new FlowView(), new FrameView()],
   ];
   let readable = 0;
   const one = new Uint8Array(4096).fill(0xa5);

@@ -4,6 +4,7 @@ import {
   BufferSpan,
   buildUdp,
   clampMss,
+  EchoHost,
   foldSum,
   formatAddress,
   formatMac,
@@ -265,4 +266,34 @@ describe.each([4, 6] as const)("a UDP reply over IPv%d", (family) => {
 
 test("a span outside of its buffer is refused", () => {
   expect(() => new BufferSpan(new Uint8Array(10), 5, 11)).toThrow("5 to 11 is no part of a buffer of 10 bytes");
+});
+
+test("nothing is allocated per packet", () => {
+  const host = new EchoHost({ mac: HOST.mac, addresses: [HOST.v4, HOST.v6] });
+  const change = new WordChange({ from: "apple", to: "watermelon" });
+  const span = new BufferSpan(new Uint8Array(2048));
+  const payload = bytesOf("answer");
+  const acts: [Uint8Array, () => boolean][] = [
+    [udpFrame(4, { sport: 4242, dport: 7 }, new Uint8Array(200)), () => host.answer(span)],
+    [udpFrame(6, { sport: 4242, dport: 7 }, new Uint8Array(200)), () => host.answer(span)],
+    [udpFrame(4, { sport: 4242, dport: 9 }, "apple pie"), () => change.apply(span) === 1],
+    [udpFrame(4, { sport: 4242, dport: 9 }, "question"), () => replyUdp(span, payload)],
+    [tcpFrame(4, { sport: 4242, dport: 80, flags: ACK, sequence: 0xf0000000 }, "x"), () => resetSender(span, span)],
+  ];
+  const PACKETS = 20_000;
+  const run = (frame: Uint8Array, act: () => boolean): number => {
+    const before = process.memoryUsage().heapUsed;
+    for (let i = 0; i < PACKETS; i++) {
+      for (let at = 0; at < frame.length; at++) span.bytes[at] = frame[at] as number;
+      span.start = 0;
+      span.end = frame.length;
+      if (!act()) throw new Error("a packet was not taken");
+    }
+    return process.memoryUsage().heapUsed - before;
+  };
+  for (const [frame, act] of acts) {
+    // The first rounds are interpreted, and a collection may fall into any.
+    const rounds = Array.from({ length: 12 }, () => run(frame, act)).slice(4);
+    expect(rounds.filter((bytes) => bytes >= 0 && bytes < PACKETS).length).toBeGreaterThan(0);
+  }
 });
