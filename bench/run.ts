@@ -5,6 +5,7 @@ import { forward } from "./rows/forward.js";
 import { hooks } from "./rows/hooks.js";
 import { lab } from "./rows/lab.js";
 import { memory } from "./rows/memory.js";
+import { packet } from "./rows/packet.js";
 import { replace } from "./rows/replace.js";
 import { ring } from "./rows/ring.js";
 import { status } from "./rows/status.js";
@@ -12,7 +13,7 @@ import { vm } from "./rows/vm.js";
 import { xsk } from "./rows/xsk.js";
 import { machineText, tableText } from "./table.js";
 
-const BENCHMARKS: Record<string, Benchmark> = { ring, hooks, lab, status, replace, memory, vm, forward, xsk };
+const BENCHMARKS: Record<string, Benchmark> = { ring, hooks, lab, status, replace, memory, vm, forward, xsk, packet };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 export * from "./address.js";
+export * from "./answers/index.js";
 export * from "./arp.js";
 export * from "./checksum.js";
 export * from "./describe.js";
 export * from "./ethernet.js";
+export * from "./finders/index.js";
 export * from "./icmp.js";
 export * from "./ipv4.js";
 export * from "./ipv6.js";
@@ -13,3 +15,4 @@ export * from "./mproxy.js";
 export * from "./protocol.js";
 export * from "./tcp.js";
 export * from "./udp.js";
+export * from "./views/index.js";
