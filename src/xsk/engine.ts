@@ -84,7 +84,8 @@ export class Engine {
     const unaligned = this.#unaligned;
     const frameSize = this.#frameSize;
     const aligned = -frameSize;
-    const direct = n < this.owed ? n : this.owed;
+    // The loop of a batch writes into the fill ring itself, and has not told it yet.
+    const direct = this.busy ? 0 : n < this.owed ? n : this.owed;
     let at = completion.consumer;
     let to = fill.producer;
     for (let i = 0; i !== n; i++) {
@@ -107,6 +108,7 @@ export class Engine {
 
   /** Gives the fill ring what it lacks, as far as frames are free. */
   pay(): void {
+    if (this.busy) return;
     const { umem, fill } = this;
     const n = umem.freeCount < this.owed ? umem.freeCount : this.owed;
     if (n <= 0) return;

@@ -131,10 +131,16 @@ export class XskSocket implements Disposable {
       up: link.up,
       busyPoll: options.busyPoll,
     };
+    for (const other of open) {
+      // The kernel would let them share the rings as well, which two owners can't.
+      if (other.umem === umem && other.ifindex === link.index && other.queue === queue)
+        throw new XdpctlError("XDPCTL_E_QUEUE_BUSY", `queue ${queue} of ${name} has an AF_XDP socket already`);
+    }
     const socket = makeSocket(place);
+    let engine: Engine | undefined;
     let how: Redirect | BpfMap | undefined;
     try {
-      const engine = new Engine(umem, mapRings(socket.fd, rings), socket.fd);
+      engine = new Engine(umem, mapRings(socket.fd, rings), socket.fd);
       const copy = bindSocket(socket, place);
       const budget = Math.min(options.sendBudget ?? SEND_BUDGET, rings.tx);
       // Before Linux 6.17 there is no such option, and a call sends 32.
@@ -149,6 +155,8 @@ export class XskSocket implements Disposable {
       return made;
     } catch (error) {
       if (how instanceof Redirect) how.release();
+      // As long as its rings are mapped, the kernel keeps the socket.
+      engine?.unmap();
       socket.close();
       throw error;
     }

@@ -57,6 +57,8 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
       if (owners !== undefined) owners.move(frame, OWNER.fill, OWNER.user);
       at = (at + 1) | 0;
       handler(cursor);
+      // It has closed the socket: all frames are free already.
+      if (engine.fd < 0) break;
       const { verdict } = cursor;
       if (verdict === VERDICT.send) {
         const begin = cursor.start;

@@ -86,12 +86,16 @@ describe.each(["loop", "poll", "spin"] as const)("serve, waiting by %s", (wait) 
 
 test("a filter takes what it names, the rest goes to the stack", async () => {
   const umem = Umem.create();
-  const nic = open(umem, { filter: [{ protocol: "udp", port: 9000 }, { protocol: "icmpv6", to: "fd77:1::/64" }] });
+  const nic = open(umem, {
+    filter: [
+      { protocol: "udp", port: 9000 },
+      { protocol: "icmpv6", to: "fd77:1::/64" },
+    ],
+  });
   const seen: number[] = [];
   const served = nic.serve((frame) => void seen.push(frame.bytes[frame.start + 12] as number));
   expect(pair.left.ping(pair.rightAddress)).toBe(1);
-  for (const port of [9000, 9001])
-    pair.left.must("bash", "-c", `echo hi > /dev/udp/${pair.rightAddress}/${port}`);
+  for (const port of [9000, 9001]) pair.left.must("bash", "-c", `echo hi > /dev/udp/${pair.rightAddress}/${port}`);
   await expect.poll(() => seen.length).toBeGreaterThanOrEqual(1);
   nic.stop();
   await served;
@@ -155,7 +159,10 @@ describe.each(["loop", "poll"] as const)("the interface, waiting by %s", (wait) 
 
   test("deleted: serve ends and says so", async () => {
     ip([`-n ${pair.left.name} link add gone0 type veth peer name gone1 netns ${pair.right.name}`]);
-    for (const [namespace, name] of [[pair.left, "gone0"], [pair.right, "gone1"]] as const)
+    for (const [namespace, name] of [
+      [pair.left, "gone0"],
+      [pair.right, "gone1"],
+    ] as const)
       namespace.must("ip", "link", "set", name, "up");
     const umem = Umem.create();
     const nic = open(umem, {}, "gone1");
@@ -256,7 +263,11 @@ describe("packets", () => {
       packet.growTail(3);
       packet.data.set([1, 2, 3]);
       packet.resize(2000);
-      expect([packet.start - packet.first, packet.length, [...packet.data.subarray(0, 3)]]).toEqual([0, 2000, [1, 2, 3]]);
+      expect([packet.start - packet.first, packet.length, [...packet.data.subarray(0, 3)]]).toEqual([
+        0,
+        2000,
+        [1, 2, 3],
+      ]);
       expect(() => packet.resize(2049)).toThrow("The requested size is too large. (Max = 2048)");
       expect(() => packet.replace(new Uint8Array(2049))).toThrow("Data size is over than buffer size of packet.");
       expect(() => packet.growHead(1)).toThrow("1 bytes of a frame that has 0 in front");
