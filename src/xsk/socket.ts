@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { BpfMap } from "../bpf/index.js";
 import { XdpctlError } from "../errors/index.js";
-import { POLLOUT, Poll, type Socket, SOL_XDP } from "../linux/index.js";
+import { errno, POLLOUT, Poll, type Socket, SOL_XDP } from "../linux/index.js";
 import type { ModeRequest, VerdictCounts, XdpMode } from "../xdp/index.js";
 import { XDP_MAX_TX_SKB_BUDGET } from "./abi.js";
 import { bindSocket, type BusyPoll, type CopyMode, type CopyRequest, makeSocket, type Place } from "./bind.js";
@@ -116,6 +116,8 @@ export class XskSocket implements Disposable {
    */
   static open(umem: Umem, name: string, options: XskOptions = {}): XskSocket {
     const link = findInterface(name);
+    // The kernel binds to an interface that is down, and then moves nothing.
+    if (!link.up) throw failureOf(errno.ENETDOWN, { interface: name, queue: options.queue ?? 0 });
     const queue = options.queue ?? 0;
     const rings = ringSizes(umem, options.rings ?? {});
     checkRingSizes(rings);
@@ -128,7 +130,6 @@ export class XskSocket implements Disposable {
       copy: options.copy ?? "auto",
       needWakeup: options.needWakeup ?? true,
       multiBuffer: options.multiBuffer ?? false,
-      up: link.up,
       busyPoll: options.busyPoll,
     };
     for (const other of open) {

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { XdpctlError } from "../../src/errors/index.js";
 import { openRoute } from "../../src/netlink/index.js";
 import { Packet, Umem, type UmemOptions, type XskOptions, XskSocket } from "../../src/xsk/index.js";
-import { ip, TestPair } from "../fixtures/netns.js";
+import { TestPair } from "../fixtures/netns.js";
 import { Running, xdpctl } from "../fixtures/xdpctl.js";
 
 let pair: TestPair;
 beforeAll(() => {
   pair = new TestPair();
+});
+afterEach(() => {
+  // What a test that failed left open would make the next one fail.
+  for (const nic of XskSocket.all) nic.umem.close();
 });
 afterAll(() => pair.close());
 
@@ -158,7 +162,7 @@ describe.each(["loop", "poll"] as const)("the interface, waiting by %s", (wait) 
   });
 
   test("deleted: serve ends and says so", async () => {
-    ip([`-n ${pair.left.name} link add gone0 type veth peer name gone1 netns ${pair.right.name}`]);
+    pair.left.must("ip", "link", "add", "gone0", "type", "veth", "peer", "name", "gone1", "netns", pair.right.name);
     for (const [namespace, name] of [
       [pair.left, "gone0"],
       [pair.right, "gone1"],
@@ -174,7 +178,7 @@ describe.each(["loop", "poll"] as const)("the interface, waiting by %s", (wait) 
 });
 
 test("a renamed interface is served on", async () => {
-  ip([`-n ${pair.left.name} link add old0 type veth peer name old1 netns ${pair.right.name}`]);
+  pair.left.must("ip", "link", "add", "old0", "type", "veth", "peer", "name", "old1", "netns", pair.right.name);
   pair.left.must("ip", "link", "set", "old0", "up");
   pair.right.must("ip", "link", "set", "old1", "up");
   const umem = Umem.create();
@@ -281,7 +285,7 @@ describe("packets", () => {
 });
 
 test("two sockets of two interfaces share a UMEM, and forward to each other", async () => {
-  ip([`-n ${pair.left.name} link add far0 type veth peer name far1 netns ${pair.right.name}`]);
+  pair.left.must("ip", "link", "add", "far0", "type", "veth", "peer", "name", "far1", "netns", pair.right.name);
   pair.left.must("ip", "link", "set", "far0", "up");
   pair.right.must("ip", "link", "set", "far1", "up");
   const umem = Umem.create({ checked: true });
