@@ -310,7 +310,7 @@ test("unaligned frames of 3000 bytes", async () => {
   const umem = Umem.create({ frameSize: 3000, frameCount: 1000, unaligned: true, checked: true });
   const nic = open(umem);
   const served = nic.serve((frame) => frame.send());
-  pair.left.exec(["ping", "-c2", "-i0.1", "-W1", pair.rightAddress]);
+  await new Running(pair.left.argv("ping", "-c2", "-i0.1", "-W1", pair.rightAddress)).ended();
   nic.stop();
   await served;
   const { received, completed, txInvalid } = nic.statistics;
