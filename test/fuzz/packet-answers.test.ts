@@ -10,7 +10,7 @@ import {
   EchoHost,
   EthernetView,
   FlowView,
-  type FrameView,
+  FrameView,
   Found,
   findCookie,
   findHttpHeader,
