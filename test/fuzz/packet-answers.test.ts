@@ -10,7 +10,7 @@ import {
   EchoHost,
   EthernetView,
   FlowView,
-  type FrameView,
+  FrameView,
   Found,
   findCookie,
   findHttpHeader,
@@ -94,10 +94,10 @@ function payloadOf(view: View, start: number, end: number): number[] {
   const read = [checksumOf(bytes, payloadStart, payloadEnd)];
   if (!(view instanceof NdpView || view instanceof TcpView)) return read;
   for (let kind = 0; kind < 9; kind++) {
-    const at = view.optionAt(kind);
+    const at: number = view.optionAt(kind);
     read.push(at);
     if (at < 0 || (view instanceof TcpView && kind < 2)) continue;
-    const length = (bytes[at + 1] as number) * (view instanceof NdpView ? 8 : 1);
+    const length: number = (bytes[at + 1] as number) * (view instanceof NdpView ? 8 : 1);
     const last = view instanceof NdpView ? end : payloadStart;
     if (at < start || at + length > last)
       expect.fail(`${view.constructor.name}: an option from ${at} to ${at + length}`);
