@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0 */
 /*
- * Captures frames: `enter` counts the frame and goes on to the filter, if there is one, or to `record`, which copies it
+ * Captures frames: `capture` counts the frame and goes on to the filter, if there is one, or to `capture_record`, which copies it
  * into the ring and goes on to the program whose place was taken, if one was. Else the answer is the verdict that was
  * noted (capture.h). The filter is made at load time from an expression; it is a program of its own between the two.
  *
@@ -78,25 +78,25 @@ static __always_inline int keep(struct xdp_md *ctx)
 }
 
 SEC("xdp.frags")
-int enter(struct xdp_md *ctx)
+int capture(struct xdp_md *ctx)
 {
 	return begin(ctx);
 }
 
 SEC("xdp.frags")
-int record(struct xdp_md *ctx)
+int capture_record(struct xdp_md *ctx)
 {
 	return keep(ctx);
 }
 
 SEC("xdp")
-int enter_linear(struct xdp_md *ctx)
+int capture_linear(struct xdp_md *ctx)
 {
 	return begin(ctx);
 }
 
 SEC("xdp")
-int record_linear(struct xdp_md *ctx)
+int capture_record_linear(struct xdp_md *ctx)
 {
 	return keep(ctx);
 }

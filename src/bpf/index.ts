@@ -14,6 +14,7 @@ export {
   type ProgramInfo,
   programInfo,
 } from "./info.js";
+export { loadInstructions } from "./instructions.js";
 export { ids, libbpf, type ObjectKind, possibleCpus, rawMap } from "./libbpf.js";
 export { XdpLink } from "./link.js";
 export { BpfMap } from "./map.js";

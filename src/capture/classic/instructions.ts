@@ -72,11 +72,14 @@ export function readClassic(filter: Filter): Classic {
     const kind = code & 7;
     if (kind === CLASS.JMP) {
       const far = (code & 0xf0) === JUMP.JA ? k : Math.max(classic.jumpTrue[i] ?? 0, classic.jumpFalse[i] ?? 0);
-      if (i + 1 + far >= length) throw wrong(i, "jumps out of it");
+      if (i + 1 + far >= length) throw wrong(i, "jumps out of it, or back: `protochain` can't be done");
     } else if (kind !== CLASS.RET && i === length - 1) {
       throw wrong(i, "is the last and returns nothing");
     }
-    const memory = kind === CLASS.ST || kind === CLASS.STX || ((kind === CLASS.LD || kind === CLASS.LDX) && (code & 0xe0) === MODE.MEM);
+    const memory =
+      kind === CLASS.ST ||
+      kind === CLASS.STX ||
+      ((kind === CLASS.LD || kind === CLASS.LDX) && (code & 0xe0) === MODE.MEM);
     if (memory && k >= MEMORY) throw wrong(i, "has memory that is not there");
   }
   return classic;

@@ -1,6 +1,18 @@
 // SPDX-License-Identifier: MIT
 import type { Filter } from "../filter.js";
-import { ALU, CLASS, JUMP, loadSize, MEMORY, MODE, readClassic, RETURN_A, SOURCE_X, TXA, type Classic } from "./instructions.js";
+import {
+  ALU,
+  CLASS,
+  JUMP,
+  loadSize,
+  MEMORY,
+  MODE,
+  readClassic,
+  RETURN_A,
+  SOURCE_X,
+  TXA,
+  type Classic,
+} from "./instructions.js";
 
 /** Runs a filter (classic BPF) on frames, as the kernel's and libpcap's interpreters do. Nothing is allocated per frame. */
 export class FilterInterpreter {
@@ -64,7 +76,10 @@ export class FilterInterpreter {
         case CLASS.JMP: {
           const kind = code & 0xf0;
           if (kind === JUMP.JA) pc += k;
-          else pc += holds(kind, a, (code & SOURCE_X) === 0 ? k | 0 : x) ? (jumpTrue[pc] as number) : (jumpFalse[pc] as number);
+          else
+            pc += holds(kind, a, (code & SOURCE_X) === 0 ? k | 0 : x)
+              ? (jumpTrue[pc] as number)
+              : (jumpFalse[pc] as number);
           break;
         }
         case CLASS.RET:

@@ -2,7 +2,19 @@
 import { XdpctlError } from "../../errors/index.js";
 import type { Filter } from "../filter.js";
 import { Assembler, JMP, OP, R, SIZE } from "./assembler.js";
-import { ALU, CLASS, type Classic, JUMP, loadSize, MEMORY, MODE, readClassic, RETURN_A, SOURCE_X, TXA } from "./instructions.js";
+import {
+  ALU,
+  CLASS,
+  type Classic,
+  JUMP,
+  loadSize,
+  MEMORY,
+  MODE,
+  readClassic,
+  RETURN_A,
+  SOURCE_X,
+  TXA,
+} from "./instructions.js";
 
 /** What a translated filter is joined to, by the descriptors of maps. */
 export interface FilterExits {
@@ -169,7 +181,8 @@ function arithmetic(asm: Assembler, code: number, k: number, missed: number): vo
   const divides = operation === ALU.DIV || operation === ALU.MOD;
   const shifts = operation === ALU.LSH || operation === ALU.RSH;
   const eBpf = ALU_OPS.get(operation);
-  if (eBpf === undefined) throw new XdpctlError("XDPCTL_E_NOT_SUPPORTED", `the filter has an unknown operation ${code}`);
+  if (eBpf === undefined)
+    throw new XdpctlError("XDPCTL_E_NOT_SUPPORTED", `the filter has an unknown operation ${code}`);
   if (operation === ALU.NEG) {
     asm.negate32(A);
     return;
