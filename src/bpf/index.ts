@@ -8,6 +8,7 @@ export {
   LINK_TYPE_XDP,
   type LinkInfo,
   linkInfo,
+  mainFunction,
   type MapInfo,
   type MapType,
   mapInfo,
@@ -27,6 +28,7 @@ export {
   readObjectSpec,
 } from "./object.js";
 export { BpfProgram, type TestRunner, type TestRunResult } from "./program.js";
+export { attachTracing } from "./tracing.js";
 export { RecordStream } from "./records.js";
 export { type RecordHandler, RingBuffer } from "./ringbuf.js";
 export { summarise, type VerifierSummary } from "./verifier.js";

@@ -15,6 +15,7 @@ import { XdpInterface } from "../../xdp/index.js";
 import { FilterInterpreter } from "../classic/interpret.js";
 import { compileFilter } from "../filter.js";
 import { chooseWay } from "./choose.js";
+import type { FrameCounts } from "./counts.js";
 import { CapturedFrame } from "./frame.js";
 import type { CaptureHow, Way } from "./way.js";
 import { WrapperPins } from "./wrapper-pins.js";
@@ -31,17 +32,14 @@ export interface XdpCaptureOptions {
   ringBytes?: number;
   /** After frames were handed on. */
   onBatch?: () => void;
-  /** Nothing more comes: the interface is gone, or its program was replaced. */
-  onEnd?: (why: string) => void;
+  /** Nothing more comes: the interface is gone (XDPCTL_E_INTERFACE_GONE), its program was replaced (XDPCTL_E_NOT_ATTACHED). */
+  onEnd?: (why: XdpctlError) => void;
 }
 
-export interface XdpCaptureCounts {
+/** `seen`: frames that came to the interface's program, before the filter. */
+export interface XdpCaptureCounts extends FrameCounts {
   /** Frames that were handed on. */
   readonly frames: number;
-  /** Frames that came to the interface's program, before the filter. */
-  readonly seen: number;
-  /** Frames for which the ring had no room. */
-  readonly lost: number;
 }
 
 /**
@@ -73,7 +71,7 @@ export class XdpCapture implements AsyncDisposable {
   #closing: Promise<string | undefined> | undefined;
   #released: Promise<string | undefined> | undefined;
   #frames = 0;
-  #counts = { seen: 0, lost: 0 };
+  #counts: FrameCounts = { seen: 0, lost: 0 };
 
   private constructor(
     loop: Loop,

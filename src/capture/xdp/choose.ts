@@ -2,6 +2,7 @@
 import { BpfProgram } from "../../bpf/index.js";
 import { XdpctlError } from "../../errors/index.js";
 import { findHook, type XdpInterface } from "../../xdp/index.js";
+import { FexitCapture } from "./fexit.js";
 import { HookedCapture } from "./hooked.js";
 import type { CaptureHow, Way, WayOptions } from "./way.js";
 import { WrappedCapture } from "./wrapped.js";
@@ -28,6 +29,10 @@ export async function chooseWay(at: XdpInterface, options: WayOptions): Promise<
     };
     const hook = findHook(program);
     if (hook !== undefined) return await HookedCapture.start(at, how, hook, options);
+    // Refuses what can't be captured at all.
+    at.place();
+    const exit = await FexitCapture.tryStart(at, { ...how, way: "fexit" }, program, options);
+    if (exit !== undefined) return exit;
     kept = true;
     return await WrappedCapture.start(at, { ...how, way: "wrapper", verdicts: false }, program, options);
   } finally {

@@ -2,6 +2,8 @@
 import { BpfObject, type BpfProgram, builtinPath } from "../../bpf/index.js";
 import { XdpctlError } from "../../errors/index.js";
 import { attach, type CaptureHook, closeHook, hookOf, type XdpAttachment, type XdpInterface } from "../../xdp/index.js";
+import type { FrameCounts } from "./counts.js";
+import { goneOrReplaced } from "./ended.js";
 import { CapturePrograms, setProgram, unsetProgram } from "./programs.js";
 import type { CaptureHow, Way, WayOptions } from "./way.js";
 
@@ -92,18 +94,14 @@ export class HookedCapture implements Way {
     return this.#programs.unfiltered;
   }
 
-  get counts(): { seen: number; lost: number } {
+  get counts(): FrameCounts {
     return this.#programs.counts;
   }
 
-  renew(): string | undefined {
-    const link = this.#at.now();
-    if (link === undefined) return `${this.how.interface} is gone`;
-    if (link.xdp.nativeId !== this.how.programId && link.xdp.genericId !== this.how.programId) {
-      return `${this.how.program} was taken off ${this.how.interface}`;
-    }
-    this.#extend();
-    return undefined;
+  renew(): XdpctlError | undefined {
+    const ended = goneOrReplaced(this.#at, this.how.programId, this.how.program);
+    if (ended === undefined) this.#extend();
+    return ended;
   }
 
   async release(): Promise<undefined> {

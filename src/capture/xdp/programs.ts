@@ -3,12 +3,12 @@ import { type BpfMap, BpfObject, type BpfProgram, builtinPath, loadInstructions 
 import { XdpctlError } from "../../errors/index.js";
 import { translateFilter } from "../classic/translate.js";
 import type { Filter } from "../filter.js";
+import { type FrameCounts, readFrameCounts, word } from "./counts.js";
 
-/** `STEP_*` and `COUNT_*` of bpf/capture.bpf.c and bpf/include/frames.h. */
+/** `STEP_*` of bpf/capture.bpf.c. */
 const STEP = { FILTER: 0, RECORD: 1, NEXT: 2 } as const;
-const COUNT = { SEEN: 0, LOST: 1 } as const;
-/** More than any frame has. */
-const WHOLE = 0x4_0000;
+/** More bytes than any frame has. */
+export const WHOLE = 0x4_0000;
 
 export interface ProgramOptions {
   readonly ifindex: number;
@@ -99,15 +99,8 @@ export class CapturePrograms implements Disposable {
     }
   }
 
-  /** Frames that came, and frames for which the ring had no room. */
-  get counts(): { seen: number; lost: number } {
-    const sum = (which: number): number => {
-      const values = this.#counts.getBytes(word(which)) ?? Buffer.alloc(0);
-      let all = 0n;
-      for (let at = 0; at + 8 <= values.length; at += 8) all += values.readBigUInt64LE(at);
-      return Number(all);
-    };
-    return { seen: sum(COUNT.SEEN), lost: sum(COUNT.LOST) };
+  get counts(): FrameCounts {
+    return readFrameCounts(this.#counts);
   }
 
   close(): void {
@@ -131,12 +124,6 @@ function makeFilter(filter: Filter, steps: number, note: number, frags: boolean)
     }
     throw error;
   }
-}
-
-function word(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
 }
 
 export function setProgram(array: BpfMap, index: number, program: BpfProgram): void {

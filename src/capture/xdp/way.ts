@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 import type { BpfMap } from "../../bpf/index.js";
+import type { XdpctlError } from "../../errors/index.js";
 import type { XdpMode } from "../../xdp/index.js";
 import type { Filter } from "../filter.js";
+import type { FrameCounts } from "./counts.js";
 
 /** How frames are come by. */
 export interface CaptureHow {
@@ -35,9 +37,9 @@ export interface Way {
   readonly ring: BpfMap;
   /** Why the filter does not run in the kernel: frames then come unfiltered and whole. */
   readonly unfiltered: string | undefined;
-  readonly counts: { seen: number; lost: number };
+  readonly counts: FrameCounts;
   /** Called once a second: it goes on for a few more. Returns why nothing more comes, once that is so. */
-  renew(): string | undefined;
+  renew(): XdpctlError | undefined;
   /** Puts all back as it was; the ring stays readable. Returns what could not be put back. */
   release(): Promise<string | undefined>;
   close(): void;

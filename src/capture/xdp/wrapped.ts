@@ -4,6 +4,8 @@ import type { BpfProgram } from "../../bpf/index.js";
 import { errno } from "../../linux/index.js";
 import type { ForeignPlace, XdpInterface } from "../../xdp/index.js";
 import { Guardian } from "./guardian.js";
+import type { FrameCounts } from "./counts.js";
+import { goneOrReplaced } from "./ended.js";
 import { CapturePrograms } from "./programs.js";
 import type { CaptureHow, Way, WayOptions } from "./way.js";
 import { WrapperPins } from "./wrapper-pins.js";
@@ -70,18 +72,12 @@ export class WrappedCapture implements Way {
     return this.#programs.unfiltered;
   }
 
-  get counts(): { seen: number; lost: number } {
+  get counts(): FrameCounts {
     return this.#programs.counts;
   }
 
-  renew(): string | undefined {
-    const link = this.#at.now();
-    if (link === undefined) return `${this.how.interface} is gone`;
-    const { nativeId, genericId } = link.xdp;
-    const { id } = this.#programs.enter;
-    return nativeId === id || genericId === id
-      ? undefined
-      : `somebody replaced or took off the program of ${this.how.interface}`;
+  renew(): XdpctlError | undefined {
+    return goneOrReplaced(this.#at, this.#programs.enter.id, "the program that captures");
   }
 
   async release(): Promise<string | undefined> {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { type CapturedFrame, type CaptureHow, XdpCapture, type XdpCaptureOptions } from "../../capture/index.js";
+import type { XdpctlError } from "../../errors/index.js";
 import type { CaptureFlags } from "../commands/capture.js";
 import { aborted, type Context, settle } from "../context.js";
 import { FrameOutput } from "./output.js";
@@ -12,7 +13,8 @@ function startedText(capture: XdpCapture, { how } = capture): string {
     how.way === "pass" ? `${how.interface}, which had no program: pass is attached for the time` : how.interface;
   const program = how.way === "pass" ? "" : `: ${how.program} (id ${how.programId})`;
   const fallback = how.fallback === undefined ? "" : `, not native: ${how.fallback}`;
-  const verdicts = how.verdicts ? "" : "; it is not ours, so its verdicts are unknown";
+  const verdicts =
+    how.way === "fexit" ? "; not ours, so by fexit" : how.verdicts ? "" : "; not ours, so its verdicts are unknown";
   const where = capture.filterIn === undefined ? "" : `; the filter runs in ${where_(capture)}`;
   return `capturing on ${what}${program} (${how.mode}${fallback})${verdicts}${where}`;
 }
@@ -32,8 +34,8 @@ export async function capture(name: string, flags: CaptureFlags, context: Contex
   const loop = await context.loop();
   const live = await context.live();
   const held: { close(): unknown }[] = [live];
-  let enough: (why: string) => void = () => {};
-  const done = new Promise<string>((resolve) => {
+  let enough: (why?: XdpctlError) => void = () => {};
+  const done = new Promise<XdpctlError | undefined>((resolve) => {
     enough = resolve;
   });
   const form = flags.write !== undefined ? "pcapng" : terminal.jsonMode ? "json" : "text";
@@ -44,7 +46,7 @@ export async function capture(name: string, flags: CaptureFlags, context: Contex
   const taken = (frame: CapturedFrame): void => {
     if (frames >= wanted || output === undefined) return;
     output.add(frame);
-    if (++frames >= wanted) enough("");
+    if (++frames >= wanted) enough();
   };
   const options: XdpCaptureOptions = {
     ...(flags.filter === undefined ? {} : { filter: flags.filter }),
@@ -65,15 +67,15 @@ export async function capture(name: string, flags: CaptureFlags, context: Contex
     held.unshift(capture);
     output = new FrameOutput(live, form, capture.how, flags.write);
     held.unshift(output);
-    output.onTrouble = () => enough("");
+    output.onTrouble = () => enough();
     output.begin({ filter: flags.filter, snaplen: flags.snaplen });
     if (capture.repaired !== undefined) {
       terminal.note(`a capture that was killed had left its wrapper: ${capture.repaired} is back`);
     }
     terminal.note(startedText(capture));
     capture.drain();
-    if (flags.for !== undefined) held.unshift(loop.after(flags.for * 1000, () => enough("")));
-    const why = await Promise.race([done, aborted(signal).then(() => "")]);
+    if (flags.for !== undefined) held.unshift(loop.after(flags.for * 1000, () => enough()));
+    const why = await Promise.race([done, aborted(signal).then(() => undefined)]);
     output.check();
     const left = await capture.release();
     if (frames < wanted) {
@@ -85,12 +87,12 @@ export async function capture(name: string, flags: CaptureFlags, context: Contex
     output.finish({ frames, seen, lost });
     await settle(live.drained(), signal);
     output.check();
-    const ended = why === "" ? "" : `${why}: `;
-    terminal.note(`${ended}${frames} ${frames === 1 ? "frame" : "frames"} of ${seen}, ${lost} lost`);
+    terminal.note(`${frames} ${frames === 1 ? "frame" : "frames"} of ${seen}, ${lost} lost`);
     if (left !== undefined) terminal.note(left);
     if (flags.write !== undefined && flags.write !== "-") {
       terminal.json({ ...facts(capture.how), file: flags.write, frames, seen, lost });
     }
+    if (why !== undefined) throw why;
   } finally {
     for (const one of held) await one.close();
   }
