@@ -51,8 +51,7 @@ static __always_inline int begin(struct xdp_md *ctx)
 
 static __always_inline void copy(struct xdp_md *ctx, const struct frame *f)
 {
-/* An empty copy is refused; a frame is never empty. */
-#define LOAD_BYTES(INTO, LENGTH) ((LENGTH) == 0 ? -1 : bpf_xdp_load_bytes(ctx, 0, INTO, LENGTH))
+#define LOAD_BYTES(INTO, LENGTH) bpf_xdp_load_bytes(ctx, 0, INTO, LENGTH)
 	RECORD_SIZES(LOAD_BYTES);
 lost:
 	tally(COUNT_LOST);

@@ -41,10 +41,14 @@ struct frame {
 	__u32 captured;
 };
 
-/* LOAD(record, length) copies the frame's first bytes behind the record; 0 where it could. */
+/*
+ * LOAD(record, length) copies the frame's first bytes behind the record; 0 where it could. Before 6.8 the verifier believes
+ * that a length is not 0 only when it was compared in this way, and only right before.
+ */
 #define RECORD_OF(SIZE, LOAD)                                                                                          \
 	do {                                                                                                           \
 		struct capture_record *record;                                                                         \
+		__u32 rest;                                                                                            \
                                                                                                                        \
 		if (f->captured > (SIZE))                                                                              \
 			break;                                                                                         \
@@ -58,7 +62,9 @@ struct frame {
 		record->reason = f->reason;                                                                            \
 		record->length = f->length;                                                                            \
 		record->captured = f->captured;                                                                        \
-		if (LOAD((void *)(record + 1), f->captured)) {                                                         \
+		rest = f->captured - 1;                                                                                \
+		barrier_var(rest);                                                                                     \
+		if (rest >= (SIZE) || LOAD((void *)(record + 1), rest + 1)) {                                          \
 			bpf_ringbuf_discard(record, 0);                                                                \
 			goto lost;                                                                                     \
 		}                                                                                                      \

@@ -8,7 +8,6 @@ export {
   LINK_TYPE_XDP,
   type LinkInfo,
   linkInfo,
-  mainFunction,
   type MapInfo,
   type MapType,
   mapInfo,

@@ -2,7 +2,6 @@
 export type { ModeRequest, XdpMode } from "./attach.js";
 export { type Attachment, Instance } from "./attachment.js";
 export { Attachments, type Loaded, type LoadOutcome, type LoadRequest } from "./attachments.js";
-export { foreignName } from "./attach.js";
 export { type CaptureHook, closeHook, findHook, hookOf } from "./hook.js";
 export { attach, XdpAttachment } from "./public.js";
 export { XdpInterface } from "./interface.js";

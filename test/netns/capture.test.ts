@@ -136,6 +136,43 @@ describe("programs of ours", () => {
     xdpctl(pair.left, ["unload", "eth0"]);
   });
 
+  it("are captured under a controller, and live by tshark", async () => {
+    const controller = Running.xdpctl(pair.left, "run", "guard", "eth0");
+    running.push(controller);
+    await controller.sees("guard");
+    const argv = pair.left.argv(
+      "sh",
+      "-c",
+      '"$@" | tshark -l -r - -T fields -e frame.verdict.ebpf_xdp -e icmp.seq',
+      "sh",
+    );
+    const live = new Running([...argv, ...xdpctlArgv("capture", "eth0", "-w", "-", "-f", "icmp", "-c", "2")]);
+    running.push(live);
+    const deadline = Date.now() + 10_000;
+    while (!live.stderr.includes("capturing on") && Date.now() < deadline) await new Promise((r) => setTimeout(r, 10));
+    expect(ping(2)).toBe(2);
+    expect(await live.ended()).toMatchObject({ status: 0, stdout: "2\t1\n2\t2\n" });
+    expect(attached()).toBe("guard");
+  });
+
+  it("are captured whole when their frames are in several buffers", async () => {
+    for (const [side, name] of [
+      [pair.left, "eth0"],
+      [pair.right, "eth0"],
+    ] as const) {
+      side.must("ip", "link", "set", name, "mtu", "9000");
+    }
+    const file = join(folder, "jumbo.pcapng");
+    expect(xdpctl(pair.left, ["load", "guard", "eth0", "--mode", "native"]).status).toBe(0);
+    const capture = await started("-w", file, "-f", "icmp and greater 5000", "-c", "1");
+    expect(ping(1, "-s", "8000", "-p", "5a")).toBe(1);
+    await capture.ended();
+    const [[length, captured, data] = []] = tshark(file, "frame.len", "frame.cap_len", "data.data");
+    expect([length, captured]).toEqual(["8042", "8042"]);
+    expect(data).toMatch(/^[0-9a-f]{16,48}(5a){7900,}$/);
+    xdpctl(pair.left, ["unload", "eth0"]);
+  });
+
   it("stay captured through a pipe, and nothing is left behind when its reader goes", async () => {
     const argv = pair.left.argv("sh", "-c", '"$@" -w - | head -c 400 | wc -c', "sh", ...xdpctlArgv("capture", "eth0"));
     const pipe = new Running(argv);

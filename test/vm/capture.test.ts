@@ -39,7 +39,9 @@ it("a program that is not ours is captured with its verdict by fexit, where the 
     const run = spawnSync(node, argv, { encoding: "utf8", maxBuffer: 1 << 24 });
     if (run.status !== 0) throw new Error(`${run.status}\n${run.stdout.slice(-2000)}\n${run.stderr.slice(-4000)}`);
     const seen = JSON.parse(run.stdout) as Seen;
-    expect(seen.stderr).toMatch(/^capturing on left: firewall_of_som \(id \d+\) \(native\); not ours, so by fexit; .*user space/);
+    expect(seen.stderr).toMatch(
+      /^capturing on left: firewall_of_somebody_else \(id \d+\) \(native\); not ours, so by fexit; .*user space/,
+    );
     expect(seen).toMatchObject({ status: 0, pings: [0, 2], same: true });
     expect(seen.frames.map(({ verdict, length, hex }) => [verdict, length, hex.length])).toEqual([
       ["DROP", 98, 120],

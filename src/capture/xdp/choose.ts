@@ -22,7 +22,7 @@ export async function chooseWay(at: XdpInterface, options: WayOptions): Promise<
   let kept = false;
   try {
     const how: CaptureHow = {
-      ...{ interface: at.name, ifindex: at.ifindex, program: program.name, programId: progId },
+      ...{ interface: at.name, ifindex: at.ifindex, program: program.functionName ?? program.name, programId: progId },
       mode: mode === "generic" ? "generic" : "native",
       way: "hook",
       verdicts: true,

@@ -1,13 +1,5 @@
 // SPDX-License-Identifier: MIT
-import {
-  attachTracing,
-  BpfObject,
-  type BpfMap,
-  type BpfProgram,
-  builtinPath,
-  kernelBtf,
-  mainFunction,
-} from "../../bpf/index.js";
+import { attachTracing, BpfObject, type BpfMap, type BpfProgram, builtinPath } from "../../bpf/index.js";
 import { XdpctlError } from "../../errors/index.js";
 import type { XdpInterface } from "../../xdp/index.js";
 import { type FrameCounts, readFrameCounts } from "./counts.js";
@@ -49,7 +41,7 @@ export class FexitCapture implements Way {
     program: BpfProgram,
     options: WayOptions,
   ): Promise<FexitCapture | undefined> {
-    const name = functionName(program);
+    const name = program.functionName;
     if (name === undefined) return undefined;
     const filtered = options.filter !== undefined;
     let object: BpfObject | undefined;
@@ -89,11 +81,4 @@ export class FexitCapture implements Way {
     this.#link.close();
     this.#object.close();
   }
-}
-
-/** The whole name of the function that a program begins with. */
-function functionName(program: BpfProgram): string | undefined {
-  const { btfId, type } = mainFunction(program.fd);
-  if (type === 0) return undefined;
-  return kernelBtf(btfId)?.get(type).name || undefined;
 }

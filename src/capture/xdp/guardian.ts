@@ -33,6 +33,7 @@ export class Guardian {
     const args = [String(place.ifindex), place.mode, String(place.linkId ?? 0)];
     const child = spawn(process.execPath, [guardianPath(), ...args], {
       stdio: ["pipe", "pipe", "ignore", before.fd, wrapper.fd],
+      cwd: "/",
       // A session of its own: Ctrl-C is for us alone.
       detached: true,
     });
