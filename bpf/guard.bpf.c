@@ -3,6 +3,7 @@
  * guard: malformed frames drop; then allow, deny, and the limit per source decide, in this order; the rest passes.
  * Non-IP frames always pass; later fragments and protocols without ports match rules by address only.
  */
+#include "capture.h"
 #include "events.h"
 #include "flows.h"
 #include "limit.h"
@@ -106,7 +107,7 @@ int guard(struct xdp_md *ctx)
 	if (d.event)
 		emit(&p, ifindex, now, d.event, d.verdict, d.reason, d.prefix_len);
 	count(ifindex, d.verdict, d.reason, counted_proto(&p), p.length);
-	return d.verdict;
+	return report(ctx, d.verdict, d.reason);
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

@@ -3,8 +3,8 @@
 #ifndef XDPCTL_STATS_H
 #define XDPCTL_STATS_H
 
+#include "length.h"
 #include "xdpctl.h"
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 struct {
@@ -13,14 +13,6 @@ struct {
 	__type(key, struct stats_key);
 	__type(value, struct counter);
 } stats SEC(".maps");
-
-/* Bytes of the whole frame. Kernels without the helper (before 5.18) have no frames in several buffers. */
-static __always_inline __u32 frame_length(struct xdp_md *ctx)
-{
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_xdp_get_buff_len))
-		return bpf_xdp_get_buff_len(ctx);
-	return ctx->data_end - ctx->data;
-}
 
 static __always_inline void count(__u32 ifindex, __u32 verdict, __u8 reason, __u8 proto, __u32 length)
 {

@@ -139,4 +139,27 @@ struct bucket {
 	__u64 full_ns;
 };
 
+/* What a program says of the frame that it hands to a capture (capture.h); per CPU. */
+struct capture_note {
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	__u32 verdict; /* enum xdp_action */
+	__u32 reason;  /* enum reason */
+};
+_Static_assert(sizeof(struct capture_note) == 16, "user space checks 16 bytes");
+
+/* Verdict of a frame whose program was not ours: it is not known yet when the frame is captured. */
+#define VERDICT_UNKNOWN 0xffffffffU
+
+/* A captured frame in the ring: its bytes follow. The record may be longer than they are. */
+struct capture_record {
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	__u32 ifindex;
+	__u32 queue;    /* of the interface's receive queues */
+	__u32 verdict;  /* enum xdp_action, or VERDICT_UNKNOWN */
+	__u32 reason;   /* enum reason */
+	__u32 length;   /* of the frame, bytes */
+	__u32 captured; /* of these, how many follow */
+};
+_Static_assert(sizeof(struct capture_record) == 32, "user space reads the frame behind 32 bytes");
+
 #endif

@@ -52,6 +52,11 @@ const groups = [
   },
   { name: "policy-worker", entries: { "policy-worker": "src/policy/worker.ts" }, options: { banner } },
   { name: "probe", entries: { probe: "src/bpf/probe-main.ts" }, options: { banner } },
+  {
+    name: "capture-guardian",
+    entries: { "capture-guardian": "src/capture/xdp/guardian-main.ts" },
+    options: { banner },
+  },
   { name: "lab-reach", entries: { "lab-reach": "src/lab/checks/reach-main.ts" }, options: { banner } },
   {
     name: "library",

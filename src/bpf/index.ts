@@ -14,6 +14,7 @@ export {
   type ProgramInfo,
   programInfo,
 } from "./info.js";
+export { loadInstructions } from "./instructions.js";
 export { ids, libbpf, type ObjectKind, possibleCpus, rawMap } from "./libbpf.js";
 export { XdpLink } from "./link.js";
 export { BpfMap } from "./map.js";
@@ -26,6 +27,7 @@ export {
   readObjectSpec,
 } from "./object.js";
 export { BpfProgram, type TestRunner, type TestRunResult } from "./program.js";
+export { attachTracing } from "./tracing.js";
 export { RecordStream } from "./records.js";
 export { type RecordHandler, RingBuffer } from "./ringbuf.js";
 export { summarise, type VerifierSummary } from "./verifier.js";

@@ -113,6 +113,17 @@ export function programInfo(fd: number): ProgramInfo {
   };
 }
 
+/** The BTF type of the function that a program begins with; 0 where it has no BTF. */
+export function mainFunction(fd: number): { btfId: number; type: number } {
+  const info = Buffer.alloc(232);
+  const record = Buffer.alloc(8);
+  info.writeUInt32LE(record.length, 132);
+  info.writeBigUInt64LE(addressOf(record), 136);
+  info.writeUInt32LE(1, 144);
+  objectInfo(fd, info, "program");
+  return { btfId: info.readUInt32LE(128), type: record.readUInt32LE(4) };
+}
+
 export interface LinkInfo {
   id: number;
   /** `enum bpf_link_type`; 6 is XDP. */

@@ -6,6 +6,7 @@ import { fdById, libbpf, openPinned, pinObject } from "./libbpf.js";
 import type { BpfProgram } from "./program.js";
 
 const BPF_XDP = 37;
+const BPF_F_REPLACE = 4;
 const XDP_FLAGS_SKB_MODE = 2;
 const XDP_FLAGS_DRV_MODE = 4;
 
@@ -65,6 +66,20 @@ export class XdpLink implements Disposable {
     if (-result === errno.ENOLINK) {
       throw new XdpctlError("XDPCTL_E_INTERFACE_GONE", "the link's interface is gone", { errno: -result });
     }
+    throw new XdpctlError("XDPCTL_E_ATTACH", `replacing the program of a link: ${errnoText(-result)}`, {
+      errno: -result,
+    });
+  }
+
+  /** The same, but only when `expected` is still the link's program; false when it is not, or the interface is gone. */
+  exchange(expected: BpfProgram, next: BpfProgram): boolean {
+    const opts = Buffer.alloc(16);
+    opts.writeBigUInt64LE(16n, 0);
+    opts.writeUInt32LE(BPF_F_REPLACE, 8);
+    opts.writeUInt32LE(expected.fd, 12);
+    const result = bpf_link_update(this.fd, next.fd, opts);
+    if (result >= 0) return true;
+    if (-result === errno.EPERM || -result === errno.ENOLINK) return false;
     throw new XdpctlError("XDPCTL_E_ATTACH", `replacing the program of a link: ${errnoText(-result)}`, {
       errno: -result,
     });

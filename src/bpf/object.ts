@@ -38,6 +38,8 @@ const fn = {
   programSection: (p: Pointer): string =>
     libbpf.func("const char *bpf_program__section_name(const void *)")(p) as string,
   programFd: (p: Pointer): number => libbpf.func("int bpf_program__fd(const void *)")(p) as number,
+  setAttachTarget: (p: Pointer, fd: number, name: string): number =>
+    libbpf.func("int bpf_program__set_attach_target(void *, int, const char *)")(p, fd, name) as number,
   setAutoload: (p: Pointer, on: boolean): number =>
     libbpf.func("int bpf_program__set_autoload(void *, bool)")(p, on) as number,
 };
@@ -97,6 +99,8 @@ export interface LoadOptions {
   programs?: readonly string[];
   /** The file came with xdpctl: it is not opened in a child first. */
   trusted?: boolean;
+  /** Tracing programs: the program, and its function by the whole name, at whose beginning or end they run. */
+  traces?: { program: BpfProgram; function: string };
   /** Keeps the verifier's log even when all goes well: `object.log`. */
   log?: boolean;
   /**
@@ -321,6 +325,13 @@ function prepare(object: Pointer, spec: ObjectSpec, options: LoadOptions): void 
   for (const program of each(object, fn.nextProgram)) {
     const name = fn.programName(program);
     if (!left.delete(name)) fn.setAutoload(program, false);
+    else if (options.traces !== undefined) {
+      const result = fn.setAttachTarget(program, options.traces.program.fd, options.traces.function);
+      if (result < 0) {
+        const target = `${options.traces.function} of ${options.traces.program.name}`;
+        throw new XdpctlError("XDPCTL_E_LOAD", `tracing ${target}: ${errnoText(-result)}`, { errno: -result });
+      }
+    }
   }
   for (const name of left) throw new XdpctlError("XDPCTL_E_NO_PROGRAM", `${spec.name} has no program ${name}`);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
 import { addressOf, closeFd, errno, errnoText, lazy } from "../linux/index.js";
-import { type ProgramInfo, programInfo } from "./info.js";
+import { kernelBtf, mainFunction, type ProgramInfo, programInfo } from "./info.js";
 import { fdById, libbpf, openPinned, pinObject } from "./libbpf.js";
 
 const bpf_prog_test_run_opts = lazy<(fd: number, opts: Uint8Array) => number>(
@@ -58,6 +58,12 @@ export class BpfProgram implements Disposable {
 
   get id(): number {
     return this.info.id;
+  }
+
+  /** The whole name of the function that it begins with, from its BTF; undefined where it has none. */
+  get functionName(): string | undefined {
+    const { btfId, type } = mainFunction(this.fd);
+    return type === 0 ? undefined : kernelBtf(btfId)?.get(type).name || undefined;
   }
 
   pin(path: string): void {

@@ -11,6 +11,7 @@ export * from "./ipv4.js";
 export * from "./ipv6.js";
 export * from "./mac.js";
 export * from "./pcapng.js";
+export * from "./pcapng-stream.js";
 export * from "./mproxy.js";
 export * from "./protocol.js";
 export * from "./tcp.js";

@@ -16,6 +16,7 @@ const IF_TSRESOL = 9;
 const IF_FILTER = 11;
 const EPB_FLAGS = 2;
 const EPB_DROPCOUNT = 4;
+const ISB_IFRECV = 4;
 const ISB_IFDROP = 5;
 const ISB_OSDROP = 7;
 const ISB_USRDELIV = 8;
@@ -82,6 +83,7 @@ export function pcapngSection(section: PcapngSection = {}): Uint8Array {
 export interface PcapngInterface {
   readonly name: string;
   readonly description?: string;
+  readonly comment?: string;
   /** The filter that packets passed, in tcpdump's language. */
   readonly filter?: string;
   /** Bytes of a packet that are kept; 0, the default, is all of them. */
@@ -89,7 +91,7 @@ export interface PcapngInterface {
 }
 
 /** Interface Description Block: Ethernet, time stamps in nanoseconds. The first one of a file is interface 0. */
-export function pcapngInterface({ name, description, filter, snaplen = 0 }: PcapngInterface): Uint8Array {
+export function pcapngInterface({ name, description, comment, filter, snaplen = 0 }: PcapngInterface): Uint8Array {
   const body = new Uint8Array(8);
   const view = new DataView(body.buffer);
   view.setUint16(0, LINKTYPE_ETHERNET, true);
@@ -97,6 +99,7 @@ export function pcapngInterface({ name, description, filter, snaplen = 0 }: Pcap
   // 0: what follows is a filter as text.
   const kind: Option[] = filter === undefined ? [] : [[IF_FILTER, Uint8Array.from([0, ...encoder.encode(filter)])]];
   return block(INTERFACE, body, [
+    ...text(OPT_COMMENT, comment),
     ...text(IF_NAME, name),
     ...text(IF_DESCRIPTION, description),
     [IF_TSRESOL, Uint8Array.of(9)],
@@ -143,6 +146,8 @@ export interface PcapngStatistics {
   readonly delivered: bigint;
   /** Packets that the kernel dropped because its buffer was full. */
   readonly dropped: bigint;
+  /** Packets that came to the interface, before any filter, where that is known: then what was dropped is the interface's. */
+  readonly received?: bigint;
 }
 
 /** Interface Statistics Block: at the end of a capture. */
@@ -152,8 +157,10 @@ export function pcapngStatistics(statistics: PcapngStatistics): Uint8Array {
   view.setUint32(0, statistics.interface ?? 0, true);
   view.setUint32(4, Number(statistics.time >> 32n), true);
   view.setUint32(8, Number(statistics.time & 0xffff_ffffn), true);
+  const { received } = statistics;
   return block(STATISTICS, body, [
-    [ISB_IFDROP, u64(0n)],
+    ...(received === undefined ? [] : [[ISB_IFRECV, u64(received)] as const]),
+    [ISB_IFDROP, u64(received === undefined ? 0n : statistics.dropped)],
     [ISB_OSDROP, u64(statistics.dropped)],
     [ISB_USRDELIV, u64(statistics.delivered)],
   ]);

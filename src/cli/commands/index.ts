@@ -19,6 +19,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
   rules: async () => (await import("./rules.js")).register,
   map: async () => (await import("./map.js")).register,
   events: async () => (await import("./events.js")).register,
+  capture: async () => (await import("./capture.js")).register,
   policy: async () => (await import("./policy.js")).register,
   run: async () => (await import("./run.js")).register,
   genl: async () => (await import("./genl.js")).register,

@@ -17,7 +17,7 @@ export interface Source {
 }
 
 /** `2026-01-02T03:04:05.123456789Z` of nanoseconds. */
-function isoTime(time: bigint): string {
+export function isoTime(time: bigint): string {
   const seconds = new Date(Number(time / 1_000_000n)).toISOString().slice(0, 19);
   return `${seconds}.${String(time % 1_000_000_000n).padStart(9, "0")}Z`;
 }
