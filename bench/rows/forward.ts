@@ -33,8 +33,7 @@ function received(pid: number): number {
 
 /**
  * The programs take turns of half a second: how fast an emulated guest is changes by a third from minute to minute. The
- * stream stands still while they are changed: the kernel patches code for that, and QEMU's TCG with several threads may run
- * a breakpoint of the patch after the kernel has forgotten it, which is a panic.
+ * stream stands still while they are changed.
  */
 async function forwarding(quick: boolean): Promise<Row> {
   try {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { lstatSync, mkdirSync } from "node:fs";
+import { lstatSync, mkdirSync, rmdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { XdpctlError } from "../errors/index.js";
 
@@ -30,4 +30,18 @@ export function makeRuntimeDir(path: string): void {
   throw new XdpctlError("XDPCTL_E_PERMISSION", `${dirname(runtimeDir())} is somebody else's`, {
     remedy: "set XDG_RUNTIME_DIR to a directory of your own",
   });
+}
+
+/** Takes `path`, which is below `runtimeDir()`, and what is above it away where nothing is in them any more. */
+export function tidyRuntimeDir(path: string): void {
+  // What is above an ordinary user's may be the session's own.
+  const place = ownId() === 0 || process.env.XDG_RUNTIME_DIR ? [] : [dirname(runtimeDir())];
+  for (const dir of [path, runtimeDir(), ...place]) {
+    try {
+      rmdirSync(dir);
+    } catch {
+      // Something is in it, or it is gone.
+      return;
+    }
+  }
 }

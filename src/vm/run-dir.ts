@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { makeRuntimeDir, processStart, runtimeDir } from "../linux/index.js";
+import { makeRuntimeDir, processStart, runtimeDir, tidyRuntimeDir } from "../linux/index.js";
 
 /** Where what belongs to running guests is, for this user. */
 export function guestsDir(): string {
@@ -15,15 +15,15 @@ export class RunDir implements Disposable {
 
   constructor() {
     const parent = guestsDir();
-    makeRuntimeDir(parent);
     removeDeadGuests();
     this.path = join(parent, `${process.pid}-${randomBytes(3).toString("hex")}`);
-    mkdirSync(this.path, { recursive: true, mode: 0o700 });
+    makeRuntimeDir(this.path);
     writeFileSync(join(this.path, "owner"), `${process.pid} ${processStart(process.pid)}\n`);
   }
 
   [Symbol.dispose](): void {
     rmSync(this.path, { recursive: true, force: true });
+    tidyRuntimeDir(guestsDir());
   }
 }
 
@@ -50,5 +50,6 @@ export function removeDeadGuests(): number {
     rmSync(join(parent, name), { recursive: true, force: true });
     removed++;
   }
+  tidyRuntimeDir(parent);
   return removed;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-import { rmdirSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
-import { runtimeDir } from "../../linux/index.js";
+import { rmSync } from "node:fs";
+import { runtimeDir, tidyRuntimeDir } from "../../linux/index.js";
 import { stopSupervisors } from "../kinds/vm/stop.js";
 import { withLabLock } from "../lock.js";
 import { bootId } from "../state.js";
@@ -20,20 +19,8 @@ export function removeGuestLab(name: string, state: GuestLabState | undefined | 
   const { supervisor } = state ?? {};
   if (supervisor !== undefined && state?.boot === bootId()) stopSupervisors([supervisor]);
   rmSync(guestLabFiles(name).dir, { recursive: true, force: true });
-  removeEmpty();
-}
-
-/** With the last lab go the directories that were made for labs. */
-function removeEmpty(): void {
-  // What is above an ordinary user's may be the session's own.
-  const own = process.getuid?.() === 0 || process.env.XDG_RUNTIME_DIR ? [] : [dirname(runtimeDir())];
-  for (const dir of [guestLabsDir(), runtimeDir(), ...own]) {
-    try {
-      rmdirSync(dir);
-    } catch {
-      return;
-    }
-  }
+  // With the last lab go the directories that were made for labs.
+  tidyRuntimeDir(guestLabsDir());
 }
 
 /** Removes labs in guests that nobody will finish, and those whose guests are gone. */
