@@ -272,7 +272,8 @@ describe("vm run", () => {
     third.child.kill("SIGINT");
     expect(await third.ended).toBe(130);
     // Also what the killed one could not take away itself.
-    expect(readdirSync("/run/xdpctl/vm").filter((name) => name.startsWith(`${pid}-`))).toEqual([]);
+    const left = existsSync("/run/xdpctl/vm") ? readdirSync("/run/xdpctl/vm") : [];
+    expect(left.filter((name) => name.startsWith(`${pid}-`))).toEqual([]);
   });
 
   it("ends with its reader, and with its status whatever it left running", () => {
