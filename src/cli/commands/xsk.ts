@@ -2,8 +2,12 @@
 import type { Command } from "commander";
 import { group } from "../command.js";
 import type { Context } from "../context.js";
+import { registerDump } from "../xsk/dump.js";
 import { registerDrop } from "../xsk/drop.js";
 import { registerEcho } from "../xsk/echo.js";
+import { registerLatency } from "../xsk/latency.js";
+import { registerSend } from "../xsk/send.js";
+import { registerThroughput } from "../xsk/throughput.js";
 
 /** `xdpctl xsk`: packets in user space, by AF_XDP. */
 export function register(program: Command, context: Context): void {
@@ -13,4 +17,8 @@ export function register(program: Command, context: Context): void {
   ]);
   registerEcho(xsk, context);
   registerDrop(xsk, context);
+  registerSend(xsk, context);
+  registerLatency(xsk, context);
+  registerThroughput(xsk, context);
+  registerDump(xsk, context);
 }

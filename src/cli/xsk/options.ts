@@ -22,7 +22,7 @@ export interface SocketArguments {
   to?: string;
 }
 
-const oneOf =
+export const oneOf =
   (what: string, words: readonly string[]) =>
   (text: string): string => {
     if (words.includes(text)) return text;

@@ -58,7 +58,7 @@ function counted(nic: XskSocket, handler: FrameHandler, count: number | undefine
 }
 
 /** The one table that answers where the packets went. */
-function statisticsText(statistics: XskStatistics, seconds: number): string[] {
+export function statisticsText(statistics: XskStatistics, seconds: number): string[] {
   const rows: [string, number, string][] = [
     ["received", statistics.received, "from the RX ring"],
     ["sent", statistics.sent, "into the TX ring"],
