@@ -134,6 +134,10 @@ export const CODES = {
   XDPCTL_E_INTERFACE_DOWN: { class: "kernel", remedy: "set it up: ip link set dev IF up" },
   XDPCTL_E_ZERO_COPY: { class: "kernel", remedy: 'copy: "auto" takes zero copy where the driver has it' },
   XDPCTL_E_MEMLOCK: { class: "limit", remedy: "`ulimit -l` shows the limit: raise it, or take fewer frames" },
+  XDPCTL_E_HANDOVER: {
+    class: "input",
+    remedy: "start it by `xdpctl xsk open IF -- COMMAND`, which hands a socket over",
+  },
   XDPCTL_E_NO_PATH: { class: "not-found", remedy: "`--mac` names the next hop's MAC address" },
   XDPCTL_E_NO_ANSWER: {
     class: "not-found",

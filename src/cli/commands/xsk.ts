@@ -6,6 +6,7 @@ import { registerDump } from "../xsk/dump.js";
 import { registerDrop } from "../xsk/drop.js";
 import { registerEcho } from "../xsk/echo.js";
 import { registerLatency } from "../xsk/latency.js";
+import { registerOpen } from "../xsk/open.js";
 import { registerSend } from "../xsk/send.js";
 import { registerThroughput } from "../xsk/throughput.js";
 
@@ -21,4 +22,5 @@ export function register(program: Command, context: Context): void {
   registerLatency(xsk, context);
   registerThroughput(xsk, context);
   registerDump(xsk, context);
+  registerOpen(xsk, context);
 }

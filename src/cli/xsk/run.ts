@@ -1,10 +1,27 @@
 // SPDX-License-Identifier: MIT
-import { type FrameHandler, Umem, XskSocket, type XskStatistics } from "../../xsk/index.js";
+import { adoptSocket, type FrameHandler, Umem, XskSocket, type XskStatistics } from "../../xsk/index.js";
 import { usage } from "../command.js";
 import { type Context, settle } from "../context.js";
 import { formatCompact } from "../quantities.js";
 import { layout } from "../table.js";
 import { type SocketArguments, xskOptions } from "./options.js";
+
+/** A socket with a UMEM of its own, or the one that was handed over; close its UMEM. */
+export function openSocket(name: string, given: SocketArguments): XskSocket {
+  if (given.fd !== undefined) {
+    const nic = adoptSocket(given.fd);
+    if (nic.interface === name) return nic;
+    nic.umem.close();
+    throw usage(`descriptor ${given.fd} is a socket on ${nic.interface}, not on ${name}`);
+  }
+  const umem = Umem.create({ frameCount: given.frames, checked: false });
+  try {
+    return XskSocket.open(umem, name, xskOptions(given));
+  } catch (error) {
+    umem.close();
+    throw error;
+  }
+}
 
 /** One socket on one interface, served until Ctrl-C, `--count` or `--for`; `--stats` shows it at work. */
 export async function serveInterface(
@@ -17,14 +34,15 @@ export async function serveInterface(
     throw usage("in a script, this has no end", "write --count N or --for DURATION");
   const { signal } = context;
   const json = context.terminal.jsonMode;
+  const nic = openSocket(name, given);
   const live = await context.live();
-  const umem = Umem.create({ frameCount: given.frames, checked: false });
+  const { umem } = nic;
   const timers: NodeJS.Timeout[] = [];
   try {
-    const nic = XskSocket.open(umem, name, xskOptions(given));
     const facts = { interface: nic.interface, queue: nic.queue, mode: nic.mode ?? null, copy: nic.copy };
     const because = nic.fallback === undefined ? "" : ` (${nic.fallback})`;
-    if (!json) context.terminal.note(`${name}  queue ${nic.queue}  ${nic.mode}${because}  ${nic.copy}`);
+    if (!json)
+      context.terminal.note(`${name}  queue ${nic.queue}  ${nic.mode ?? "handed over"}${because}  ${nic.copy}`);
     const started = performance.now();
     const show = (last: boolean): void => {
       const { statistics } = nic;

@@ -48,17 +48,15 @@ export async function withSocket(
   context: Context,
   name: string,
   given: BareArguments,
-  options: XskOptions,
+  options: XskOptions | (() => XskSocket),
   body: (bench: Bench) => Promise<void>,
 ): Promise<void> {
   const { signal, terminal } = context;
+  const nic = typeof options === "function" ? options() : openBare(name, given, options);
   const live = await context.live();
-  const umem = Umem.create({ frameCount: given.frames, checked: false });
   let timer: NodeJS.Timeout | undefined;
   try {
-    const { queue, mode, copy, ring } = given;
-    const rings = { rx: ring, tx: ring, completion: ring, ...options.rings };
-    const nic = XskSocket.open(umem, name, { queue, mode, copy, ...options, rings });
+    const { queue } = nic;
     const facts = { interface: nic.interface, queue, mode: nic.mode ?? null, copy: nic.copy };
     const because = nic.fallback === undefined ? "" : ` (${nic.fallback})`;
     const how = nic.mode === undefined ? "" : `  ${nic.mode}${because}`;
@@ -77,7 +75,19 @@ export async function withSocket(
     await settle(live.drained(), signal);
   } finally {
     clearInterval(timer);
-    umem.close();
+    nic.umem.close();
     live.close();
+  }
+}
+
+function openBare(name: string, given: BareArguments, options: XskOptions): XskSocket {
+  const { queue, mode, copy, ring } = given;
+  const rings = { rx: ring, tx: ring, completion: ring, ...options.rings };
+  const umem = Umem.create({ frameCount: given.frames, checked: false });
+  try {
+    return XskSocket.open(umem, name, { queue, mode, copy, ...options, rings });
+  } catch (error) {
+    umem.close();
+    throw error;
   }
 }
