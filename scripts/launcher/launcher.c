@@ -34,8 +34,11 @@
 #error "an architecture that this doesn't know"
 #endif
 
-/* An AF_XDP socket takes CAP_NET_RAW, a program CAP_BPF, and to attach it CAP_NET_ADMIN. */
-static const int capabilities[] = {CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF};
+/*
+ * An AF_XDP socket takes CAP_NET_RAW; a program CAP_BPF, CAP_PERFMON where it subtracts pointers (as for a frame's length), and
+ * to attach it CAP_NET_ADMIN.
+ */
+static const int capabilities[] = {CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON};
 /* What needs no more than that, loads nothing that the user gives, and starts nothing but by dropping them (`open`). */
 static const char *const verbs[] = {"echo", "drop", "forward", "filter", "change-word", "tunnel",
                                     "send", "latency", "throughput", "dump", "open", "--help", "-h"};

@@ -18,6 +18,8 @@ interface Handover {
   readonly version: typeof VERSION;
   readonly socket: number;
   readonly memory: number;
+  /** Keeps the redirect program attached; -1 without one. */
+  readonly link: number;
   readonly interface: string;
   readonly ifindex: number;
   readonly queue: number;
@@ -31,6 +33,8 @@ interface Handover {
   readonly multiBuffer: boolean;
 }
 
+type Descriptors = "socket" | "memory" | "link";
+
 /**
  * A socket that is set up, and left to another program to use: its memory is registered, its rings are made, and the
  * redirect program is attached and knows it; frames go to the network stack until the other program binds it. That takes
@@ -43,13 +47,13 @@ export class PreparedSocket implements Disposable {
   readonly #umem: Umem;
   readonly #socket: Socket;
   readonly #redirect: Redirect | undefined;
-  readonly #handover: Omit<Handover, "socket" | "memory">;
+  readonly #handover: Omit<Handover, Descriptors>;
 
   private constructor(
     umem: Umem,
     socket: Socket,
     redirect: Redirect | undefined,
-    handover: Omit<Handover, "socket" | "memory">,
+    handover: Omit<Handover, Descriptors>,
   ) {
     this.#umem = umem;
     this.#socket = socket;
@@ -112,7 +116,8 @@ export class PreparedSocket implements Disposable {
 
   /** The variable for the other program's environment, whose descriptors begin at `first`, in the order of `descriptors`. */
   environment(first: number): Record<string, string> {
-    return { [VARIABLE]: JSON.stringify({ ...this.#handover, socket: first, memory: first + 1 }) };
+    const link = this.#redirect === undefined ? -1 : first + 2;
+    return { [VARIABLE]: JSON.stringify({ ...this.#handover, socket: first, memory: first + 1, link }) };
   }
 
   close(): void {
@@ -138,7 +143,7 @@ export function adoptSocket(fd: number, environment: NodeJS.ProcessEnv = process
   // A mapping beyond the end of the memory would crash this process at the first look.
   if (sizeOf(memory) < frameSize * frameCount)
     throw refused(`descriptor ${memory} is no memory of ${frameCount} frames of ${frameSize} bytes`);
-  for (const one of [fd, memory]) keepFromChildren(one);
+  for (const one of [fd, memory, given.link]) if (one >= 0) keepFromChildren(one);
   const umem = Umem.adopt(memory, { frameSize, frameCount, headroom, unaligned, checked: false });
   const socket = Socket.adopt(fd);
   try {
@@ -175,7 +180,8 @@ function read(fd: number, text: string | undefined): Handover {
   if (value === null || typeof value !== "object" || value.version !== VERSION)
     throw refused(`${VARIABLE} is not of version ${VERSION}`);
   const numbers = [value.memory, value.ifindex, value.queue, value.frameSize, value.frameCount, value.headroom];
-  const whole = numbers.every((one) => Number.isSafeInteger(one) && (one as number) >= 0);
+  const whole =
+    Number.isSafeInteger(value.link) && numbers.every((one) => Number.isSafeInteger(one) && (one as number) >= 0);
   if (!whole || typeof value.interface !== "string" || typeof value.rings !== "object" || value.rings === null)
     throw refused(`${VARIABLE} is incomplete`);
   if (value.socket !== fd) throw refused(`descriptor ${fd} is not the socket that was handed over: ${value.socket} is`);
