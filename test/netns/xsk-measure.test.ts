@@ -40,7 +40,7 @@ describe("xdpctl xsk: measuring", () => {
   it("sends exactly --count frames at --rate, which arrive in order with right checksums", async (context) => {
     needs(context, hasTool("tshark"), "tshark");
     const file = join(directory, "sent.pcapng");
-    const dump = await listening("dump", "veth1", "--protocol", "udp", "--count", "200", "-w", file, "--for", "20s");
+    const dump = await listening("dump", "veth1", "--port", "9000", "--count", "200", "-w", file, "--for", "20s");
     const to = `${pair.rightAddress}:9000`;
     const args = ["xsk", "send", "veth0", "--to", to, "--rate", "400", "--count", "200", "--size", "101"];
     const sent = xdpctlJson<{ sent: number; completed: number; rate: number; seconds: number }>(pair.left, args);

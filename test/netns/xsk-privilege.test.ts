@@ -66,6 +66,8 @@ describe("xdpctl xsk open: a socket for a program without privilege", () => {
       pair.right.exec([...XDPCTL, "xsk", "open", "veth1", "--", ...AS_NOBODY, ...command]);
     const drop = open(...XDPCTL, "xsk", "drop", "veth1", "--fd", "3", "--for", "200ms", "--json");
     expect(JSON.parse(drop.stdout)).toMatchObject({ interface: "veth1", queue: 0, last: true });
+    const sent = open(...XDPCTL, "xsk", "send", "veth1", "--fd", "3", "--count", "100", "--json");
+    expect(JSON.parse(sent.stdout)).toMatchObject({ sent: 100, completed: 100 });
     const other = open(...XDPCTL, "xsk", "drop", "veth2", "--fd", "3", "--for", "1s");
     expect(other.stderr).toContain("is a socket on veth1, not on veth2");
     const wrong = open(...XDPCTL, "xsk", "drop", "veth1", "--fd", "7", "--for", "1s");

@@ -6,14 +6,17 @@ import { formatCompact } from "../quantities.js";
 import { layout } from "../table.js";
 import { type SocketArguments, xskOptions } from "./options.js";
 
+/** The socket that was handed over; close its UMEM. */
+export function adopted(name: string, fd: number): XskSocket {
+  const nic = adoptSocket(fd);
+  if (nic.interface === name) return nic;
+  nic.umem.close();
+  throw usage(`descriptor ${fd} is a socket on ${nic.interface}, not on ${name}`);
+}
+
 /** A socket with a UMEM of its own, or the one that was handed over; close its UMEM. */
 export function openSocket(name: string, given: SocketArguments): XskSocket {
-  if (given.fd !== undefined) {
-    const nic = adoptSocket(given.fd);
-    if (nic.interface === name) return nic;
-    nic.umem.close();
-    throw usage(`descriptor ${given.fd} is a socket on ${nic.interface}, not on ${name}`);
-  }
+  if (given.fd !== undefined) return adopted(name, given.fd);
   const umem = Umem.create({ frameCount: given.frames, checked: false });
   try {
     return XskSocket.open(umem, name, xskOptions(given));

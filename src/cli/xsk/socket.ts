@@ -5,7 +5,7 @@ import { parser, usage } from "../command.js";
 import { type Context, type Live, settle } from "../context.js";
 import { parseCount, parseDuration } from "../quantities.js";
 import { oneOf } from "./options.js";
-import { statisticsText } from "./run.js";
+import { adopted, statisticsText } from "./run.js";
 
 /** What a command takes whose socket is one of a measurement: the filter is the command's own. */
 export interface BareArguments {
@@ -14,6 +14,7 @@ export interface BareArguments {
   copy: "auto" | "copy" | "zerocopy";
   frames: number;
   ring: number;
+  fd?: number;
   stats?: true | number;
 }
 
@@ -24,6 +25,9 @@ export function bareOptions(command: Command): Command {
     .option("--copy <how>", "auto, copy or zerocopy", oneOf("way to copy", ["auto", "copy", "zerocopy"]), "auto")
     .option("--frames <n>", "frames of the UMEM", (text) => parseCount("number of frames", text), 4096)
     .option("--ring <n>", "descriptors of each ring, a power of two", (text) => parseCount("ring size", text), 2048)
+    .option("--fd <n>", "use the socket that `xdpctl xsk open` has handed over", (text) =>
+      parseCount("descriptor", text, 3, 1_000_000),
+    )
     .option("--stats [interval]", "show where the packets went, every second or so", parser(parseDuration));
 }
 
@@ -81,6 +85,7 @@ export async function withSocket(
 }
 
 function openBare(name: string, given: BareArguments, options: XskOptions): XskSocket {
+  if (given.fd !== undefined) return adopted(name, given.fd);
   const { queue, mode, copy, ring } = given;
   const rings = { rx: ring, tx: ring, completion: ring, ...options.rings };
   const umem = Umem.create({ frameCount: given.frames, checked: false });
