@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { XdpctlError } from "../errors/index.js";
 import type { XskSocket } from "./socket.js";
 import type { FrameHandler } from "./turn.js";
 
@@ -44,7 +45,7 @@ const never = new Int32Array(new SharedArrayBuffer(4));
  * kernel's: look at the result.
  *
  * Ends when all are sent, the time is over, the signal is aborted, the socket is closed, or the handler leaves a frame
- * unsent for a second. Errors: those of `produce`.
+ * unsent for a second. Errors: those of `produce`; XDPCTL_E_USAGE.
  */
 export async function sendPaced(
   socket: XskSocket,
@@ -53,6 +54,11 @@ export async function sendPaced(
 ): Promise<PacedResult> {
   const { rate = Number.POSITIVE_INFINITY, count = Number.POSITIVE_INFINITY, batch = 64 } = options;
   const { seconds: limit = Number.POSITIVE_INFINITY, signal } = options;
+  if (!(rate > 0 && count >= 0 && batch >= 1 && limit >= 0))
+    throw new XdpctlError(
+      "XDPCTL_E_USAGE",
+      "a rate is more than 0, a batch 1 at least, a count or a time not negative",
+    );
   const started = performance.now();
   const end = started + limit * 1000;
   const perMs = rate / 1000;

@@ -15,6 +15,8 @@ export function register(program: Command, context: Context): void {
   const xsk = group(program, "xsk", "AF_XDP: packets in user space, past the network stack", [
     ["xdpctl xsk echo veth1 --stats", "send every frame back, MAC addresses swapped"],
     ["xdpctl xsk drop veth1 --port 9000 --protocol udp", "drop what comes to UDP port 9000"],
+    ["xdpctl xsk send veth0 --to 10.0.0.5:9000 --rate 100k --for 5s", "send UDP frames at a rate"],
+    ["xdpctl xsk dump veth1 -w frames.pcapng", "take frames into a file"],
   ]);
   registerEcho(xsk, context);
   registerDrop(xsk, context);
