@@ -134,6 +134,15 @@ export const CODES = {
   XDPCTL_E_INTERFACE_DOWN: { class: "kernel", remedy: "set it up: ip link set dev IF up" },
   XDPCTL_E_ZERO_COPY: { class: "kernel", remedy: 'copy: "auto" takes zero copy where the driver has it' },
   XDPCTL_E_MEMLOCK: { class: "limit", remedy: "`ulimit -l` shows the limit: raise it, or take fewer frames" },
+  XDPCTL_E_HANDOVER: {
+    class: "input",
+    remedy: "start it by `xdpctl xsk open IF -- COMMAND`, which hands a socket over",
+  },
+  XDPCTL_E_NO_PATH: { class: "not-found", remedy: "`--mac` names the next hop's MAC address" },
+  XDPCTL_E_NO_ANSWER: {
+    class: "not-found",
+    remedy: "is the other side there? `xdpctl xsk latency IF --listen PORT` answers",
+  },
   XDPCTL_E_FRAME: { class: "usage", remedy: "the message says what was done to which frame" },
 
   XDPCTL_E_NO_FILE: { class: "not-found", remedy: "check the path" },

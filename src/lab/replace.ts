@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-import { accessSync, closeSync, constants, openSync, statSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
-import { XdpctlError } from "../errors/index.js";
-import { ownFileSystemContext, replaceProcess, restoreStandardStreams, setNamespace } from "../linux/index.js";
-import { shown } from "./shown.js";
+import { closeSync, openSync } from "node:fs";
+import {
+  findCommand,
+  ownFileSystemContext,
+  replaceProcess,
+  restoreStandardStreams,
+  setNamespace,
+} from "../linux/index.js";
 
 const ORDER = ["uts", "net", "mnt"] as const;
 
@@ -33,21 +36,4 @@ export function replaceIn(
   const file = findCommand(argv[0], env.PATH ?? "");
   restoreStandardStreams();
   return replaceProcess(file, argv, env);
-}
-
-/** execvp(3)'s search: the first directory that has it. */
-function findCommand(name: string, path: string): string {
-  if (isAbsolute(name) || name.includes("/")) return name;
-  for (const dir of path.split(":")) {
-    const file = join(dir === "" ? "." : dir, name);
-    try {
-      accessSync(file, constants.X_OK);
-      if (statSync(file).isFile()) return file;
-    } catch {
-      // Not there: the next directory.
-    }
-  }
-  throw new XdpctlError("XDPCTL_E_NO_FILE", `there is no command ${shown(name)}`, {
-    remedy: "install it, or give its path",
-  });
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { readFileSync } from "node:fs";
+import { check } from "./errno.js";
 import { lazy, libc } from "./ffi.js";
 
+const F_DUPFD_CLOEXEC = 1030;
 const F_SETFD = 2;
+const FD_CLOEXEC = 1;
 const F_GETFL = 3;
 const F_SETFL = 4;
 const O_NONBLOCK = 0o4000;
@@ -31,4 +34,23 @@ export function standardStreamsBlock(): boolean {
       return true;
     }
   });
+}
+
+const dup2_ = lazy<(from: number, to: number) => number>(libc, "int dup2(int, int)");
+/** Above all that Node has. */
+const ASIDE = 200;
+
+/**
+ * Puts copies of descriptors at `first` and the numbers after it, for a program that replaces this one. What Node has there
+ * is lost: call it right before `replaceProcess`.
+ */
+export function placeDescriptors(fds: readonly number[], first: number): void {
+  // One of them may lie where another one goes.
+  const aside = fds.map((fd) => check("dup", fcntl_(fd, F_DUPFD_CLOEXEC, ASIDE)));
+  for (const [i, fd] of aside.entries()) check("dup2", dup2_(fd, first + i));
+}
+
+/** Keeps a descriptor that was inherited from the programs that this one starts. */
+export function keepFromChildren(fd: number): void {
+  check(`descriptor ${fd}`, fcntl_(fd, F_SETFD, FD_CLOEXEC));
 }

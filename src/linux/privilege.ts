@@ -59,3 +59,16 @@ export function withChildCapabilities<T>(mask: bigint, body: () => T): T {
     prctl_(PR_SET_SECUREBITS, bits, 0n, 0n, 0n);
   }
 }
+
+/**
+ * From now on no program that the calling thread, or a thread that it makes, starts gets any of our capabilities, unless it
+ * is root's. What this process may do stays as it is.
+ */
+export function keepCapabilitiesFromChildren(): void {
+  const header = new Uint32Array([VERSION, 0]);
+  const data = new Uint32Array(6);
+  check("capget", capget_(header, data));
+  for (const at of INHERITABLE) data[at] = 0;
+  check("capset", capset_(header, data));
+  check("prctl(PR_CAP_AMBIENT)", prctl_(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0n, 0n, 0n));
+}

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-import { readFileSync } from "node:fs";
+import { accessSync, constants, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { XdpctlError } from "../errors/index.js";
 import { lastErrno, syscallError } from "./errno.js";
 import { addressOf, lazy, libc } from "./ffi.js";
 
@@ -30,6 +32,24 @@ export function replaceProcess(path: string, argv: readonly string[], env: Recor
   execve_(path, args, environment);
   const number = lastErrno();
   throw syscallError(`starting ${path}`, number, "XDPCTL_E_NO_FILE");
+}
+
+/** execvp(3)'s search: the first directory that has it. Throws XDPCTL_E_NO_FILE. */
+export function findCommand(name: string, path: string): string {
+  if (name.includes("/")) return name;
+  for (const dir of path.split(":")) {
+    const file = join(dir === "" ? "." : dir, name);
+    try {
+      accessSync(file, constants.X_OK);
+      if (statSync(file).isFile()) return file;
+    } catch {
+      // Not there: the next directory.
+    }
+  }
+  const shown = JSON.stringify(name).slice(1, -1);
+  throw new XdpctlError("XDPCTL_E_NO_FILE", `there is no command ${shown}`, {
+    remedy: "install it, or give its path",
+  });
 }
 
 /**

@@ -56,8 +56,13 @@ const getsockopt_ = lazy<
 
 /** socket(2), close-on-exec. */
 export class Socket extends OwnedFd {
-  constructor(domain: number, type: number, protocol: number) {
-    super(check("socket", socket_(domain, type | SOCK_CLOEXEC, protocol)));
+  constructor(domain: number, type: number, protocol: number, given?: number) {
+    super(given ?? check("socket", socket_(domain, type | SOCK_CLOEXEC, protocol)));
+  }
+
+  /** A socket that this process was given; it is this object's from now on. */
+  static adopt(fd: number): Socket {
+    return new Socket(0, 0, 0, fd);
   }
 
   /** bind(2); returns 0 or the negative errno. */

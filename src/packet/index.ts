@@ -16,4 +16,5 @@ export * from "./mproxy.js";
 export * from "./protocol.js";
 export * from "./tcp.js";
 export * from "./udp.js";
+export * from "./udp-template.js";
 export * from "./views/index.js";

@@ -2,7 +2,10 @@
 export type { BusyPoll, CopyMode, CopyRequest } from "./bind.js";
 export type { XskStatistics } from "./counters.js";
 export type { Frame } from "./frame.js";
+export { adoptSocket, PreparedSocket } from "./handover.js";
+export { type PacedOptions, type PacedResult, sendPaced } from "./paced.js";
 export { DEFAULT_HEADROOM, Packet } from "./packet.js";
+export { findPath, type Path, type PathOptions } from "./path.js";
 export type { RingSizes } from "./ring.js";
 export type { RedirectRule } from "./rule.js";
 export type { ServeOptions, Wait } from "./serve.js";

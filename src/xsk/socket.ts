@@ -163,6 +163,16 @@ export class XskSocket implements Disposable {
     }
   }
 
+  /** @internal A socket with its rings made, and in its program, which somebody else holds: see `adoptSocket`. */
+  static bound(socket: Socket, place: Place): XskSocket {
+    const engine = new Engine(place.umem, mapRings(socket.fd, place.rings), socket.fd);
+    const made = new XskSocket(place, socket, engine, bindSocket(socket, place), undefined);
+    place.umem.attach(made);
+    open.add(made);
+    engine.pay();
+    return made;
+  }
+
   /** Those that are open in this thread. */
   static get all(): readonly XskSocket[] {
     return [...open];
@@ -348,7 +358,11 @@ export class XskSocket implements Disposable {
   }
 }
 
-function redirection(place: Place, options: XskOptions): Redirect | BpfMap | undefined {
+/** @internal The program that gives frames to the socket: ours, the map of another, or none. */
+export function redirection(
+  place: Pick<Place, "interface" | "ifindex" | "multiBuffer">,
+  options: XskOptions,
+): Redirect | BpfMap | undefined {
   const { redirect, filter, mode } = options;
   if (redirect === false) return undefined;
   if (redirect !== undefined) return redirect;
@@ -361,8 +375,8 @@ function redirection(place: Place, options: XskOptions): Redirect | BpfMap | und
   });
 }
 
-/** What the caller names, and the usual for the rest; a fill ring never takes more than half of the frames unasked. */
-function ringSizes(umem: Umem, given: Partial<RingSizes>): RingSizes {
+/** @internal What the caller names, and the usual for the rest; a fill ring never takes more than half of the frames unasked. */
+export function ringSizes(umem: Umem, given: Partial<RingSizes>): RingSizes {
   const half = 2 ** Math.floor(Math.log2(Math.max(2, umem.frameCount) / 2));
   return {
     rx: given.rx ?? DEFAULT_RING,

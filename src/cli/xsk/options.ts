@@ -20,9 +20,10 @@ export interface SocketArguments {
   port?: number;
   from?: string;
   to?: string;
+  fd?: number;
 }
 
-const oneOf =
+export const oneOf =
   (what: string, words: readonly string[]) =>
   (text: string): string => {
     if (words.includes(text)) return text;
@@ -42,6 +43,9 @@ export function socketOptions(command: Command): Command {
     .option("--port <n>", "take only this destination port", parser(parsePort))
     .option("--from <prefix>", "take only what comes from these addresses", parser(parseTarget))
     .option("--to <prefix>", "take only what goes to these addresses", parser(parseTarget))
+    .option("--fd <n>", "use the socket that `xdpctl xsk open` has handed over", (text) =>
+      parseCount("descriptor", text, 3, 1_000_000),
+    )
     .option("--stats [interval]", "show where the packets went, every second or so", parser(parseDuration))
     .option("-n, --count <n>", "end after N packets", (text) => parseCount("count", text))
     .option("--for <duration>", "end after this time", parser(parseDuration));

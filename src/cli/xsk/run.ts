@@ -1,10 +1,30 @@
 // SPDX-License-Identifier: MIT
-import { type FrameHandler, Umem, XskSocket, type XskStatistics } from "../../xsk/index.js";
+import { adoptSocket, type FrameHandler, Umem, XskSocket, type XskStatistics } from "../../xsk/index.js";
 import { usage } from "../command.js";
 import { type Context, settle } from "../context.js";
 import { formatCompact } from "../quantities.js";
 import { layout } from "../table.js";
 import { type SocketArguments, xskOptions } from "./options.js";
+
+/** The socket that was handed over; close its UMEM. */
+export function adopted(name: string, fd: number): XskSocket {
+  const nic = adoptSocket(fd);
+  if (nic.interface === name) return nic;
+  nic.umem.close();
+  throw usage(`descriptor ${fd} is a socket on ${nic.interface}, not on ${name}`);
+}
+
+/** A socket with a UMEM of its own, or the one that was handed over; close its UMEM. */
+export function openSocket(name: string, given: SocketArguments): XskSocket {
+  if (given.fd !== undefined) return adopted(name, given.fd);
+  const umem = Umem.create({ frameCount: given.frames, checked: false });
+  try {
+    return XskSocket.open(umem, name, xskOptions(given));
+  } catch (error) {
+    umem.close();
+    throw error;
+  }
+}
 
 /** One socket on one interface, served until Ctrl-C, `--count` or `--for`; `--stats` shows it at work. */
 export async function serveInterface(
@@ -17,14 +37,15 @@ export async function serveInterface(
     throw usage("in a script, this has no end", "write --count N or --for DURATION");
   const { signal } = context;
   const json = context.terminal.jsonMode;
+  const nic = openSocket(name, given);
   const live = await context.live();
-  const umem = Umem.create({ frameCount: given.frames, checked: false });
+  const { umem } = nic;
   const timers: NodeJS.Timeout[] = [];
   try {
-    const nic = XskSocket.open(umem, name, xskOptions(given));
     const facts = { interface: nic.interface, queue: nic.queue, mode: nic.mode ?? null, copy: nic.copy };
     const because = nic.fallback === undefined ? "" : ` (${nic.fallback})`;
-    if (!json) context.terminal.note(`${name}  queue ${nic.queue}  ${nic.mode}${because}  ${nic.copy}`);
+    if (!json)
+      context.terminal.note(`${name}  queue ${nic.queue}  ${nic.mode ?? "handed over"}${because}  ${nic.copy}`);
     const started = performance.now();
     const show = (last: boolean): void => {
       const { statistics } = nic;
@@ -58,7 +79,7 @@ function counted(nic: XskSocket, handler: FrameHandler, count: number | undefine
 }
 
 /** The one table that answers where the packets went. */
-function statisticsText(statistics: XskStatistics, seconds: number): string[] {
+export function statisticsText(statistics: XskStatistics, seconds: number): string[] {
   const rows: [string, number, string][] = [
     ["received", statistics.received, "from the RX ring"],
     ["sent", statistics.sent, "into the TX ring"],

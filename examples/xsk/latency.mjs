@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+// Round trips of UDP frames. One side:  node examples/xsk/latency.mjs veth1 9000
+//                            the other: node examples/xsk/latency.mjs veth0 9000 10.0.0.5 [COUNT]
+import { answerPing, PERF, readPerf, UdpTemplate } from "xdpctl/packet";
+import { findPath, Umem, XskSocket } from "xdpctl/xsk";
+
+const [name = "veth1", port = "9000", address, count = "1000"] = process.argv.slice(2);
+const dport = Number(port);
+const sport = dport + 1;
+const umem = Umem.create();
+
+if (address === undefined) {
+  const nic = XskSocket.open(umem, name, { filter: { protocol: "udp", port: dport } });
+  process.once("SIGINT", () => nic.stop());
+  await nic.serve(
+    (frame) => {
+      if (answerPing(frame, dport) !== undefined) frame.send();
+    },
+    { wait: "poll" },
+  );
+  umem.close();
+} else {
+  const path = await findPath(name, address);
+  const template = new UdpTemplate({ ...path, sport, dport }, 64);
+  const nic = XskSocket.open(umem, name, { filter: { protocol: "udp", port: sport } });
+  const took = new Float64Array(Number(count));
+  const header = { number: 0, operation: 0 };
+  let number = 0;
+  let left = 0;
+  const ping = () => {
+    left = performance.now();
+    nic.produce(1, (frame) => {
+      template.write(frame.bytes, frame.start, number, PERF.PING);
+      frame.growTail(template.length);
+      frame.send();
+    });
+  };
+  const patience = setTimeout(() => nic.stop(), 10_000);
+  ping();
+  await nic.serve(
+    (frame) => {
+      if (!readPerf(frame, sport, header) || header.operation !== PERF.PONG || header.number !== number) return;
+      took[number++] = performance.now() - left;
+      if (number < took.length) ping();
+      else nic.stop();
+    },
+    { wait: "poll" },
+  );
+  clearTimeout(patience);
+  umem.close();
+  const sorted = took.subarray(0, number).sort();
+  const micro = (share) => `${(1000 * (sorted[Math.floor((number - 1) * share)] ?? 0)).toFixed(1)} µs`;
+  console.log(`${number} of ${took.length}: min ${micro(0)}  p50 ${micro(0.5)}  p99 ${micro(0.99)}  max ${micro(1)}`);
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+import type { Command } from "commander";
+import { PERF, UdpTemplate } from "../../packet/index.js";
+import { type Frame, type FrameHandler, type Path, sendPaced, type Umem } from "../../xsk/index.js";
+import { interfaceName, leaf, parser, usage } from "../command.js";
+import type { Context } from "../context.js";
+import { formatCompact, parseCount, parseDuration, parseRate } from "../quantities.js";
+import { parsePort } from "../targets.js";
+import { type Endpoint, LEAST_SIZE, MOST_SIZE, parseEndpoint, pathTo } from "./ends.js";
+import { type BareArguments, type Bench, bareOptions, withSocket } from "./socket.js";
+
+interface SendArguments extends BareArguments {
+  rate?: number;
+  count?: number;
+  for?: number;
+  size: number;
+  to?: Endpoint;
+  mac?: string;
+  sourcePort: number;
+}
+
+/** Addresses for benchmarks (RFC 2544), which no host has: what is sent without `--to` is for whoever takes all. */
+const NOWHERE = { dstMac: "02:00:00:00:00:02", src: "198.18.0.1", dst: "198.18.0.2" };
+const DISCARD = 9;
+
+/** Writes the template into a frame the first time it is used, and a new number every time. */
+export function numbered(umem: Umem, template: UdpTemplate): FrameHandler {
+  const written = new Uint8Array(umem.frameCount);
+  const { frameSize } = umem;
+  const { length } = template;
+  let number = 0;
+  return (frame: Frame) => {
+    const index = frame.first / frameSize;
+    if (written[index] === 0) {
+      template.write(frame.bytes, frame.start, number, PERF.PING);
+      written[index] = 1;
+    } else template.number(frame.bytes, frame.start, number, PERF.PING);
+    number = (number + 1) >>> 0;
+    frame.growTail(length);
+    frame.send();
+  };
+}
+
+/** Sends at a rate, and says what was sent. */
+export async function sendAll(
+  { nic, signal, say }: Bench,
+  template: UdpTemplate,
+  given: { rate?: number; count?: number; for?: number },
+): Promise<void> {
+  const result = await sendPaced(nic, numbered(nic.umem, template), {
+    signal,
+    ...(given.rate === undefined ? {} : { rate: given.rate }),
+    ...(given.count === undefined ? {} : { count: given.count }),
+    ...(given.for === undefined ? {} : { seconds: given.for }),
+  });
+  const { sent, seconds, rate } = result;
+  const bits = rate * template.length * 8;
+  const { completed } = nic.statistics;
+  const late = completed === sent ? "" : `; ${sent - completed} of them are still with the kernel`;
+  const asked = given.rate === undefined ? "" : `, of ${formatCompact(given.rate)}/s asked for`;
+  say(
+    `sent ${sent} frames of ${template.length} bytes in ${seconds.toFixed(3)} s: ${formatCompact(rate)}/s${asked}, ${formatCompact(bits)}bit/s${late}`,
+    {
+      sent,
+      completed,
+      size: template.length,
+      seconds,
+      rate,
+      bitsPerSecond: bits,
+      wanted: given.rate ?? null,
+      last: true,
+    },
+  );
+}
+
+export function registerSend(xsk: Command, context: Context): void {
+  const command = leaf(xsk, "send", "send UDP frames at a rate, numbered; ends after --count or --for", [
+    ["xdpctl xsk send veth0 --rate 100k --count 1m", "to nobody: for a program at the other end that takes all"],
+    ["xdpctl xsk send eth0 --to 10.0.0.5:9000 --rate 10k --for 5s", "to a host; its MAC is asked from the kernel"],
+    ["xdpctl xsk send eth0 --to 10.0.0.5:9 --count 1m --size 1514", "as fast as it goes"],
+  ]);
+  bareOptions(command.argument("<interface>", "where they leave", parser(interfaceName)))
+    .option("--rate <rate>", "packets a second, such as 100k; as fast as it goes without", parser(parseRate))
+    .option("-n, --count <n>", "end after N packets", (text) => parseCount("count", text))
+    .option("--for <duration>", "end after this time", parser(parseDuration))
+    .option(
+      "--size <bytes>",
+      "of a frame, without its check sequence",
+      (text) => parseCount("size", text, LEAST_SIZE, MOST_SIZE),
+      64,
+    )
+    .option("--to <address:port>", "where they go; 198.18.0.2:9 without", parser(parseEndpoint))
+    .option("--mac <mac>", "MAC address of the next hop, where the kernel shall not be asked")
+    .option("--source-port <port>", "where they come from", parser(parsePort), 10_000)
+    .action(async (name: string, given: SendArguments) => {
+      if (given.count === undefined && given.for === undefined)
+        throw usage("a generator needs an end", "write --count N or --for DURATION");
+      const path = given.to === undefined ? await nowhere(name, given.mac) : await pathTo(name, given.to, given.mac);
+      const ends = { ...path, sport: given.sourcePort, dport: given.to?.port ?? DISCARD };
+      const template = new UdpTemplate(ends, given.size);
+      // It only sends: nothing is redirected, and few frames wait for what doesn't come.
+      await withSocket(context, name, given, { redirect: false, rings: { fill: 64 } }, (bench) =>
+        sendAll(bench, template, given),
+      );
+    });
+}
+
+async function nowhere(name: string, mac: string | undefined): Promise<Path> {
+  const { openRoute } = await import("../../netlink/index.js");
+  const route = openRoute();
+  try {
+    const srcMac = route.link(name)?.address || "02:00:00:00:00:01";
+    return { ...NOWHERE, srcMac, ...(mac === undefined ? {} : { dstMac: mac }) };
+  } finally {
+    route.close();
+  }
+}
