@@ -76,7 +76,7 @@ export class PreparedSocket implements Disposable {
       needWakeup: options.needWakeup ?? true,
       multiBuffer: options.multiBuffer ?? false,
     } as const;
-    const place = { ...shared, umem, up: true, busyPoll: options.busyPoll };
+    const place = { ...shared, umem, busyPoll: options.busyPoll };
     const socket = makeSocket(place);
     let redirect: Redirect | undefined;
     try {
@@ -149,7 +149,7 @@ export function adoptSocket(fd: number, environment: NodeJS.ProcessEnv = process
   try {
     const { ifindex, queue, copy, needWakeup, multiBuffer } = given;
     const bits = { umem, ifindex, queue, rings, copy, needWakeup, multiBuffer };
-    return XskSocket.bound(socket, { ...bits, interface: given.interface, up: true, busyPoll: undefined });
+    return XskSocket.bound(socket, { ...bits, interface: given.interface, busyPoll: undefined });
   } catch (error) {
     socket.close();
     umem.close();
