@@ -15,6 +15,7 @@ export {
   programInfo,
 } from "./info.js";
 export { ids, libbpf, type ObjectKind, possibleCpus, rawMap } from "./libbpf.js";
+export type { Injector } from "./inject.js";
 export { XdpLink } from "./link.js";
 export { BpfMap } from "./map.js";
 export {

@@ -4,7 +4,7 @@ export type { XskStatistics } from "./counters.js";
 export type { Frame } from "./frame.js";
 export { DEFAULT_HEADROOM, Packet } from "./packet.js";
 export type { RingSizes } from "./ring.js";
-export type { RedirectRule } from "./rule.js";
+export { encodeRule, type RedirectRule } from "./rule.js";
 export type { ServeOptions, Wait } from "./serve.js";
 export { type XskOptions, XskSocket } from "./socket.js";
 export type { FrameHandler } from "./turn.js";
