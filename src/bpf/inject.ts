@@ -42,7 +42,11 @@ export class Injector {
     for (let i = 0; i < length; i++) this.#frame[i] = bytes[start + i] as number;
     this.#context[1] = length;
     this.#context[3] = ifindex;
-    this.#opts.writeUInt32LE(length, 24);
-    return bpf_prog_test_run_opts(this.#fd, this.#opts);
+    const opts = this.#opts;
+    opts.writeUInt32LE(length, 24);
+    // libbpf has written sizes there, which the next call would take for those of buffers.
+    opts.writeUInt32LE(0, 28);
+    opts.writeUInt32LE(0, 52);
+    return bpf_prog_test_run_opts(this.#fd, opts);
   }
 }

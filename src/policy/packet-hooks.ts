@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { didYouMean } from "../errors/index.js";
 import { armGuard } from "./guard.js";
-import { fail, type LuaState, ldo, lobject, NIL, STRING, type TString, type TValue, textOf, USERDATA } from "./lua.js";
+import { BOOLEAN, fail, type LuaState, ldo, lobject, NIL, STRING, type TString, type TValue, textOf, USERDATA } from "./lua.js";
 import { type PacketFilter, PacketMatch } from "./packet-filter.js";
 import { PACKET_VERDICT, type PacketRing } from "./packet-ring.js";
 import { PacketView } from "./packet-view.js";
@@ -104,7 +104,8 @@ export class PacketHooks {
   }
 
   #verdict(L: LuaState, answer: TValue): number {
-    if (answer.type === NIL) return PACKET_VERDICT.pass;
+    // `return address and p:dns_answer(address)` says nothing by false.
+    if (answer.type === NIL || (answer.type === BOOLEAN && answer.value === false)) return PACKET_VERDICT.pass;
     if (answer.type !== STRING) return fail(L, `a packet hook answers ${ANSWERS.join(", ")}, as a string, or nothing`);
     const text = textOf((answer.value as TString).realstring);
     switch (text) {
