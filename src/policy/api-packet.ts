@@ -12,6 +12,7 @@ import {
   u16At,
   u32At,
 } from "../packet/index.js";
+import { openData, payloadArgument, pushData } from "./api-data.js";
 import { lifted } from "./lifted.js";
 import {
   argument,
@@ -166,6 +167,13 @@ const METHODS: Record<string, Getter> = {
   u16: (L, view) => pushInteger(L, view, offsetArgument(L, 2), 2),
   u32: (L, view) => pushInteger(L, view, offsetArgument(L, 2), 4),
   string: (L, view) => pushSlice(L, view, offsetArgument(L, 2), 3),
+  data: (L, view) => {
+    const offset = (argument(L, 2) ?? NOTHING).type === NIL ? 0 : offsetArgument(L, 2);
+    const whole = (argument(L, 3) ?? NOTHING).type === NIL;
+    const length = whole ? view.end - view.start - offset : offsetArgument(L, 3);
+    const at = within(view, offset, length);
+    return at < 0 ? pushNil(L) : pushData(L, view.bytes.slice(at, at + length));
+  },
   http_header: (L, view) =>
     pushFound(
       L,
@@ -183,7 +191,7 @@ const METHODS: Record<string, Getter> = {
     pushNumber(L, dns.type);
     return 2;
   },
-  udp_reply: (L, view) => pushReply(L, view.answer.udp(view.bytes, view.start, view.end, bytesArgument(L, 2))),
+  udp_reply: (L, view) => pushReply(L, view.answer.udp(view.bytes, view.start, view.end, payloadArgument(L, 2))),
   tcp_rst: (L, view) => pushReply(L, view.answer.rst(view.bytes, view.start, view.end)),
   dns_answer: (L, view) => {
     const address = parseAddress(textArgument(L, 2));
@@ -264,6 +272,7 @@ export function openPackets(L: LuaState, packets: PacketHooks): void {
   lua.lua_setmetatable(L, -2);
   lua.lua_pop(L, 1);
   openUnpack(L, packets);
+  openData(L);
 }
 
 function openUnpack(L: LuaState, packets: PacketHooks): void {

@@ -33,7 +33,7 @@ import { COUNT } from "./shared.js";
 /** What `policy check` lists as used. */
 export const API_NAMES = [
   ...["block", "allow", "limit", "unblock", "unallow", "unlimit"],
-  ...["maps", "stats", "load", "unload", "every", "stop", "log", "print", "state", "args", "genl", "unpack"],
+  ...["maps", "stats", "load", "unload", "every", "stop", "log", "print", "state", "args", "genl", "unpack", "data"],
 ] as const;
 
 /** What a script may hook; the first seven by their numbers. */
