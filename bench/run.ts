@@ -14,7 +14,19 @@ import { vm } from "./rows/vm.js";
 import { xsk } from "./rows/xsk.js";
 import { machineText, tableText } from "./table.js";
 
-const BENCHMARKS: Record<string, Benchmark> = { ring, hooks, lab, status, replace, memory, vm, forward, xsk, packet, "packets-lua": packetsLua };
+const BENCHMARKS: Record<string, Benchmark> = {
+  ring,
+  hooks,
+  lab,
+  status,
+  replace,
+  memory,
+  vm,
+  forward,
+  xsk,
+  packet,
+  "packets-lua": packetsLua,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

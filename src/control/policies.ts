@@ -34,6 +34,8 @@ export interface PoliciesHost {
 /** The REPL's own sandbox, as events name it. */
 const REPL = "repl";
 const MAX_NAME = 14;
+/** Maps that scripts are not given: packet hooks fill them. */
+const OURS: ReadonlySet<string> = new Set(["redirects", "xsks"]);
 const { loadMs: LOAD_MS } = DEFAULT_LIMITS;
 
 /** The policies of a controller: each in its worker, fed with records, told of links and programs. */
@@ -95,7 +97,9 @@ export class Policies {
     const { all, instances } = this.#host.attachments;
     return instances.flatMap((instance) => {
       const interfaces = all.filter((held) => held.instance === instance).map((held) => held.interface);
-      return Object.entries(instance.maps).map(([name, map]) => ({ name, fd: map.fd, interfaces }));
+      return Object.entries(instance.maps)
+        .filter(([name]) => !OURS.has(name))
+        .map(([name, map]) => ({ name, fd: map.fd, interfaces }));
     });
   }
 

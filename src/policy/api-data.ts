@@ -80,10 +80,10 @@ function whole(L: LuaState, value: TValue | undefined, what: string, least: numb
 /** `{ name = { BIT, BITS [, "net" | "host"] } }` */
 function layoutArgument(L: LuaState, index: number): ReadonlyMap<string, Field> {
   const given = argument(L, index);
-  if (given?.type !== TABLE) return fail(L, "a layout is a table: { name = { BIT, BITS [, \"net\"] } }");
+  if (given?.type !== TABLE) return fail(L, 'a layout is a table: { name = { BIT, BITS [, "net"] } }');
   const layout = new Map<string, Field>();
   for (const { key, value } of (given.value as Table).strong.values()) {
-    if (key.type !== STRING || value.type !== TABLE) return fail(L, "a field of a layout is { BIT, BITS [, \"net\"] }");
+    if (key.type !== STRING || value.type !== TABLE) return fail(L, 'a field of a layout is { BIT, BITS [, "net"] }');
     const name = textOf((key.value as TString).realstring);
     const { strong } = value.value as Table;
     const bit = whole(L, strong.get(1)?.value, `${name}: where it begins`, 0, MOST_BYTES * 8);
@@ -164,7 +164,8 @@ function segment(L: LuaState): number {
   const { bytes } = self(L);
   const offset = whole(L, argument(L, 2), "the offset", 0, MOST_BYTES);
   const given = argument(L, 3);
-  const length = given === undefined || given.ttisnil() ? bytes.length - offset : whole(L, given, "the length", 0, MOST_BYTES);
+  const length =
+    given === undefined || given.ttisnil() ? bytes.length - offset : whole(L, given, "the length", 0, MOST_BYTES);
   if (length < 0 || offset + length > bytes.length) {
     lua.lua_pushnil(L);
     return 1;

@@ -175,11 +175,7 @@ const METHODS: Record<string, Getter> = {
     return at < 0 ? pushNil(L) : pushData(L, view.bytes.slice(at, at + length));
   },
   http_header: (L, view) =>
-    pushFound(
-      L,
-      view,
-      findHttpHeader(view.bytes, view.payloadAt, view.payloadEnd, bytesArgument(L, 2), found),
-    ),
+    pushFound(L, view, findHttpHeader(view.bytes, view.payloadAt, view.payloadEnd, bytesArgument(L, 2), found)),
   cookie: (L, view) =>
     pushFound(L, view, findCookie(view.bytes, view.payloadAt, view.payloadEnd, bytesArgument(L, 2), found)),
   tls_sni: (L, view) => pushFound(L, view, findServerName(view.bytes, view.payloadAt, view.payloadEnd, found)),

@@ -26,7 +26,10 @@ function protocol(L: LuaState, value: unknown): FilterProtocol | number | undefi
   const given = String(value);
   return (
     name ??
-    fail(L, `protocol: "${given}" is none${didYouMean(given, FILTER_PROTOCOLS)}: ${FILTER_PROTOCOLS.join(", ")}, or 1 to 253`)
+    fail(
+      L,
+      `protocol: "${given}" is none${didYouMean(given, FILTER_PROTOCOLS)}: ${FILTER_PROTOCOLS.join(", ")}, or 1 to 253`,
+    )
   );
 }
 
@@ -65,7 +68,9 @@ function filterArgument(L: LuaState, index: number): PacketFilter {
   if (portless && filter.protocol !== 6 && filter.protocol !== 17 && (filter.port ?? filter.sourcePort) !== undefined)
     fail(L, `${filter.protocol} has no ports`);
   // What is undefined is left out: it goes through messages, and is compared.
-  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined)) as unknown as PacketFilter;
+  return Object.fromEntries(
+    Object.entries(filter).filter(([, value]) => value !== undefined),
+  ) as unknown as PacketFilter;
 }
 
 /** `on("packet", [filter,] fn)`. */

@@ -1,7 +1,19 @@
 // SPDX-License-Identifier: MIT
 import { didYouMean } from "../errors/index.js";
 import { armGuard } from "./guard.js";
-import { BOOLEAN, fail, type LuaState, ldo, lobject, NIL, STRING, type TString, type TValue, textOf, USERDATA } from "./lua.js";
+import {
+  BOOLEAN,
+  fail,
+  type LuaState,
+  ldo,
+  lobject,
+  NIL,
+  STRING,
+  type TString,
+  type TValue,
+  textOf,
+  USERDATA,
+} from "./lua.js";
 import { type PacketFilter, PacketMatch } from "./packet-filter.js";
 import { PACKET_VERDICT, type PacketRing } from "./packet-ring.js";
 import { PacketView } from "./packet-view.js";

@@ -269,8 +269,16 @@ class PolicyWorker {
     else {
       // Both were in the same state: the old one's is copied out anew.
       old.resendState();
-      if (failure.code === "XDPCTL_E_LUA_MEMORY") this.#end({ type: "loaded", hooks: [], groups: [], filters: [], failure });
-      else this.#outbox.add({ type: "loaded", hooks: old.hooks, groups: old.generic.groups, filters: old.packets.filters, failure });
+      if (failure.code === "XDPCTL_E_LUA_MEMORY")
+        this.#end({ type: "loaded", hooks: [], groups: [], filters: [], failure });
+      else
+        this.#outbox.add({
+          type: "loaded",
+          hooks: old.hooks,
+          groups: old.generic.groups,
+          filters: old.packets.filters,
+          failure,
+        });
     }
   }
 

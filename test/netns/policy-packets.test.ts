@@ -59,7 +59,18 @@ const http = (...ports: number[]): Promise<void> =>
 /** What curl on the right says of a page: its status, or its own exit code where that is not 0. */
 function curl(port: number, ...args: string[]): string {
   const url = `http://${pair.leftAddress}:${port}/`;
-  const { status, stdout } = pair.right.exec(["curl", "-s", "-m", "1", "-o", "/dev/null", "-w", "%{http_code}", ...args, url]);
+  const { status, stdout } = pair.right.exec([
+    "curl",
+    "-s",
+    "-m",
+    "1",
+    "-o",
+    "/dev/null",
+    "-w",
+    "%{http_code}",
+    ...args,
+    url,
+  ]);
   return status === 0 ? stdout : `curl ${status}`;
 }
 const TIMEOUT = "curl 28";
@@ -103,13 +114,29 @@ describe("samples, with real clients", () => {
   it("packet-sni: a TLS server on the list is not reached", async (context) => {
     needs(context, hasTool("openssl"), "openssl");
     const [key, certificate] = [join(folder, "key"), join(folder, "certificate")];
-    pair.left.must("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-      "-subj", "/CN=test", "-keyout", key, "-out", certificate);
+    pair.left.must(
+      "openssl",
+      "req",
+      "-x509",
+      "-newkey",
+      "ec",
+      "-pkeyopt",
+      "ec_paramgen_curve:prime256v1",
+      "-nodes",
+      "-subj",
+      "/CN=test",
+      "-keyout",
+      key,
+      "-out",
+      certificate,
+    );
     await server("openssl", "s_server", "-accept", "443", "-key", key, "-cert", certificate);
     await run(sample("packet-sni"));
     const reach = (name: string): boolean =>
       pair.right
-        .exec(["timeout", "1", "openssl", "s_client", "-connect", `${pair.leftAddress}:443`, "-servername", name], { input: "Q\n" })
+        .exec(["timeout", "1", "openssl", "s_client", "-connect", `${pair.leftAddress}:443`, "-servername", name], {
+          input: "Q\n",
+        })
         .stdout.includes("BEGIN CERTIFICATE");
     expect(reach("example.com")).toBe(true);
     expect(reach("test.com")).toBe(false);
@@ -122,7 +149,7 @@ describe("samples, with real clients", () => {
     const dig = (...args: string[]): string =>
       pair.right.exec(["dig", `@${pair.leftAddress}`, "+tries=1", "+timeout=1", ...args]).stdout;
     expect(dig("+noall", "+answer", "+comments", "WWW.example")).toMatch(
-      /status: NOERROR[^]*flags: qr rd ra ad; QUERY: 1, ANSWER: 1[^]*WWW\.example\.\s+3600\s+IN\s+A\s+192\.0\.2\.7/i,
+      /status: NOERROR[\s\S]*flags: qr rd ra ad; QUERY: 1, ANSWER: 1[\s\S]*WWW\.example\.\s+3600\s+IN\s+A\s+192\.0\.2\.7/i,
     );
     // Nobody serves DNS there: the stack says so, for the packet came to it.
     expect(dig("other.example")).toMatch(/connection refused|no servers could be reached/);
@@ -153,25 +180,30 @@ describe("samples, with real clients", () => {
 
 describe("replies and failures", () => {
   const ask = (text: string): string =>
-    pair.right.must(
-      process.execPath,
-      "-e",
-      `const s = require("node:dgram").createSocket("udp4");
+    pair.right
+      .must(
+        process.execPath,
+        "-e",
+        `const s = require("node:dgram").createSocket("udp4");
        s.on("message", (m) => { console.log(String(m)); process.exit(); });
        s.on("error", () => { console.log("refused"); process.exit(); });
        s.connect(9, "${pair.leftAddress}", () => s.send("${text}"));
        setTimeout(() => { console.log("nothing"); process.exit(); }, 1000);`,
-    ).trim();
+      )
+      .trim();
 
   it("udp_reply reaches the client; a hook that throws passes, or drops where it says so", async () => {
-    const file = policy("udp.lua", [
-      'on("packet", { interface = "eth0", protocol = "udp", port = 9, on_error = args.on_error }, function(p)',
-      '  if p:string(p.payload) == "bad" then error("no") end',
-      '  if p:string(p.payload) == "long" then while true do end end',
-      '  if p:string(p.payload) == "odd" then return "dorp" end',
-      '  return p:udp_reply(unpack.string(p, p.payload, 2) .. "!")',
-      "end)",
-    ].join("\n"));
+    const file = policy(
+      "udp.lua",
+      [
+        'on("packet", { interface = "eth0", protocol = "udp", port = 9, on_error = args.on_error }, function(p)',
+        '  if p:string(p.payload) == "bad" then error("no") end',
+        '  if p:string(p.payload) == "long" then while true do end end',
+        '  if p:string(p.payload) == "odd" then return "dorp" end',
+        '  return p:udp_reply(unpack.string(p, p.payload, 2) .. "!")',
+        "end)",
+      ].join("\n"),
+    );
     const passing = await run(file);
     expect(ask("hello")).toBe("he!");
     // The stack has the packet, and nobody listens.
@@ -188,7 +220,10 @@ describe("replies and failures", () => {
 
   it("two policies see a packet one after the other; one that goes leaves the rest as it was", async () => {
     const first = policy("first.lua", 'on("packet", { protocol = "udp", port = 9 }, function(p) log("first") end)');
-    const second = policy("second.lua", 'on("packet", { protocol = "udp" }, function(p) return p:udp_reply("second") end)');
+    const second = policy(
+      "second.lua",
+      'on("packet", { protocol = "udp" }, function(p) return p:udp_reply("second") end)',
+    );
     const policies = await run(first, "--policy", second);
     await policies.sees(/^second +running/m);
     expect(ask("x")).toBe("second");
@@ -200,7 +235,10 @@ describe("replies and failures", () => {
   });
 
   it("follows the guard: one that comes later, and an interface that is set down", async () => {
-    const file = policy("later.lua", 'on("packet", { interface = "eth0", port = 9 }, function(p) return p:udp_reply("here") end)');
+    const file = policy(
+      "later.lua",
+      'on("packet", { interface = "eth0", port = 9 }, function(p) return p:udp_reply("here") end)',
+    );
     const policies = Running.xdpctl(pair.left, "run", "pass", "eth0", "--policy", file);
     running.push(policies);
     await policies.sees(/eth0: no guard is there: its packets are not seen until then/);

@@ -61,8 +61,13 @@ describe("fixed packets", () => {
     expect(without).toBeInstanceOf(Uint8Array);
     const sni = await sample("packet-sni");
     expect(await sni.answers(segment(443, CLIENT_HELLO))).toEqual(["pass"]);
-    const name = Buffer.from(CLIENT_HELLO).toString("latin1").match(/test\.[a-z.]+/)?.[0] ?? "";
-    const own = await PacketPolicy.load(`on("packet", { port = 443 }, function(p) return p:tls_sni() == "${name}" and "drop" end)`);
+    const name =
+      Buffer.from(CLIENT_HELLO)
+        .toString("latin1")
+        .match(/test\.[a-z.]+/)?.[0] ?? "";
+    const own = await PacketPolicy.load(
+      `on("packet", { port = 443 }, function(p) return p:tls_sni() == "${name}" and "drop" end)`,
+    );
     open.push(own);
     expect(await own.answers(segment(443, CLIENT_HELLO))).toEqual(["drop"]);
   });
@@ -125,15 +130,17 @@ describe("what a hook can read", () => {
       log("%s %s", out, out:segment(2, 2))
     end)`);
     expect(await policy.answers(segment(80, "abc", ACK | PSH))).toEqual(["pass"]);
-    await expect.poll(() => policy.said.log).toEqual([
-      "10.0.0.4 40000 > 10.0.0.5 80 tcp PA 57 lo",
-      "14 34 54 3",
-      "8 800 4500002b abc",
-      "nil nil nil nil",
-      "800 45 ab nil",
-      `4 5 43 ${43 << 8} 20`,
-      "abcd cd",
-    ]);
+    await expect
+      .poll(() => policy.said.log)
+      .toEqual([
+        "10.0.0.4 40000 > 10.0.0.5 80 tcp PA 57 lo",
+        "14 34 54 3",
+        "8 800 4500002b abc",
+        "nil nil nil nil",
+        "800 45 ab nil",
+        `4 5 43 ${43 << 8} 20`,
+        "abcd cd",
+      ]);
     expect(policy.said.errors).toEqual([]);
   });
 
@@ -143,7 +150,12 @@ describe("what a hook can read", () => {
       on("packet", { from = "2001:db8::/32", port = 7 }, function() return "drop" end)
       on("packet", { protocol = "icmp" }, function() return "drop" end)`);
     const ports = { sport: 1, dport: 7 };
-    const frames = [udpFrame(4, ports, ""), udpFrame(6, ports, ""), udpFrame(6, { sport: 7, dport: 1 }, ""), segment(7)];
+    const frames = [
+      udpFrame(4, ports, ""),
+      udpFrame(6, ports, ""),
+      udpFrame(6, { sport: 7, dport: 1 }, ""),
+      segment(7),
+    ];
     expect(await policy.answers(...frames, pingFrame(4, "x"), pingFrame(6, "x"))).toEqual([
       "drop",
       "drop",
@@ -202,8 +214,14 @@ describe("what goes wrong", () => {
   });
 
   it("garbage never breaks it, and is answered by nothing", async () => {
-    const policy = await script('on("packet", function(p) p:http_header("x"); p:cookie("x"); p:tls_sni(); p:dns_question()\nreturn p:tcp_rst() or p:udp_reply("x") or p:dns_answer("1.2.3.4") or "drop" end)');
-    const good = [segment(80, HTTP_REQUEST), segment(443, CLIENT_HELLO), udpFrame(4, { sport: 9, dport: 53 }, DNS_QUERY_EDNS)];
+    const policy = await script(
+      'on("packet", function(p) p:http_header("x"); p:cookie("x"); p:tls_sni(); p:dns_question()\nreturn p:tcp_rst() or p:udp_reply("x") or p:dns_answer("1.2.3.4") or "drop" end)',
+    );
+    const good = [
+      segment(80, HTTP_REQUEST),
+      segment(443, CLIENT_HELLO),
+      udpFrame(4, { sport: 9, dport: 53 }, DNS_QUERY_EDNS),
+    ];
     const cut = good.flatMap((frame) => [0, 13, 14, 20, 33, 37, 41, 53, 60].map((n) => frame.slice(0, n)));
     for (let i = 0; i < cut.length; i += 8)
       for (const answer of await policy.answers(...cut.slice(i, i + 8))) expect(answer).toBe("drop");
