@@ -7,9 +7,11 @@ local A = 1
 local ttl = 3600
 
 local known = {}
-for _, word in ipairs(args) do
-  local name, address = word:match("^(.-)=(.+)$")
-  if not name then error(word .. " is not NAME=ADDRESS") end
+for key, value in pairs(args) do
+  local name, address = key, value
+  -- With a dot, it is no name of an argument.
+  if type(key) == "number" then name, address = value:match("^(.-)=(.+)$") end
+  if not address then error(value .. " is not NAME=ADDRESS") end
   known[name:lower()] = address
 end
 
