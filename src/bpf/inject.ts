@@ -34,7 +34,7 @@ export class Injector {
   }
 
   /**
-   * 0, or the negative errno: ENODEV where the interface is gone, EINVAL for frames of over some 3,000 bytes, and where
+   * 0, or the negative errno: ENODEV where the interface is gone, EINVAL for frames of over 3,400 bytes (with pages of 4 KiB), and where
    * the kernel is too old.
    */
   inject(bytes: Uint8Array, start: number, end: number, ifindex: number): number {

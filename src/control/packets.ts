@@ -197,11 +197,17 @@ export class Packets implements Disposable {
   #pass(port: PacketPort, bytes: Uint8Array, start: number, end: number): void {
     // The stack would take a checksum that is not there for a wrong one.
     completeChecksum(bytes, start, end);
-    this.#stack ??= openStack();
+    const name = port.socket.interface;
+    try {
+      this.#stack ??= openStack();
+    } catch (error) {
+      this.#tell(name, `packets can't be passed on: ${XdpctlError.wrap(error).message}`);
+      return;
+    }
     const result = this.#stack.injector.inject(bytes, start, end, port.ifindex);
     if (result >= 0) return;
-    const old = "before Linux 5.18 they can't, and after that up to some 3,000 bytes can";
-    this.#tell(port.socket.interface, `packets can't be passed on: ${errnoText(-result)} (${old})`);
+    const least = "it takes Linux 5.18, and frames of at most 3,400 bytes";
+    this.#tell(name, `packets can't be passed on: ${errnoText(-result)} (${least})`);
   }
 
   /** Once to each policy that has to do with the interface. */

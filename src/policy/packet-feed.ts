@@ -59,7 +59,7 @@ export class PacketFeed {
     return OFFERED.absent;
   }
 
-  /** Shows what was answered since the last call, at most `most`; the slot is free again when the handler returns. */
+  /** Shows what was answered since the last call; the slot is free again when the handler returns. */
   take(handler: AnswerHandler): number {
     this.answered.take();
     const { done } = this.ring;

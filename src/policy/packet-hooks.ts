@@ -66,7 +66,7 @@ export class PacketHooks {
     return this.#ring.head !== this.#ring.done;
   }
 
-  /** Answers frames, up to a batch; to be called protected, and followed by `settle`. Returns how many hooks were called. */
+  /** Answers frames, up to a batch; to be called protected, and followed by `settle`. `count` counts a call. */
   drain(L: LuaState, count: () => number): void {
     const ring = this.#ring;
     const { view } = this;

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { parseEthernet, parseIPv4Packet, parseTcp, parseUdp, TCP_FLAG } from "../../src/packet/index.js";
 import { type Answer, PacketPolicy } from "../fixtures/packets.js";
 import { CLIENT_HELLO, DNS_QUERY_EDNS, HTTP_REQUEST } from "../fixtures/payloads.js";
+import { Random } from "../fixtures/random.js";
 import { expectRight } from "../fixtures/spans.js";
 import { pingFrame, tcpFrame, udpFrame } from "../fixtures/talk.js";
 
@@ -223,8 +224,18 @@ describe("what goes wrong", () => {
       udpFrame(4, { sport: 9, dport: 53 }, DNS_QUERY_EDNS),
     ];
     const cut = good.flatMap((frame) => [0, 13, 14, 20, 33, 37, 41, 53, 60].map((n) => frame.slice(0, n)));
-    for (let i = 0; i < cut.length; i += 8)
-      for (const answer of await policy.answers(...cut.slice(i, i + 8))) expect(answer).toBe("drop");
+    for (const answer of await policy.answers(...cut)) expect(answer).toBe("drop");
+    const random = new Random(4);
+    const mutated = (): Uint8Array => {
+      const frame = (good[random.between(0, good.length - 1)] as Uint8Array).slice();
+      for (let n = random.between(1, 4); n > 0; n--)
+        frame[random.between(0, frame.length - 1)] = random.between(0, 255);
+      return random.between(0, 3) === 0 ? frame.slice(0, random.between(0, frame.length)) : frame;
+    };
+    for (let round = 0; round < 100; round++) {
+      const answers = await policy.answers(...Array.from({ length: 100 }, mutated));
+      for (const answer of answers) if (answer instanceof Uint8Array) expectRight(answer);
+    }
     expect(policy.said.errors).toEqual([]);
   });
 });
