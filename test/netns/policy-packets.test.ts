@@ -252,4 +252,23 @@ describe("replies and failures", () => {
     const end = performance.now() + 5000;
     while (ask("x") !== "here") if (performance.now() > end) throw new Error("no answer after the interface came up");
   });
+
+  it("in generic mode nothing is asked for, and the log says why", async () => {
+    const file = policy("generic.lua", 'on("packet", { interface = "eth0", port = 9 }, function() return "drop" end)');
+    const policies = Running.xdpctl(pair.left, "run", "guard", "eth0", "--mode", "generic", "--policy", file);
+    running.push(policies);
+    await policies.sees(/eth0: packet hooks need a guard in native mode: its packets are not seen/);
+    expect(ask("x")).toBe("refused");
+  });
+
+  it("every queue has its socket", async () => {
+    const queues = ["numrxqueues", "2", "numtxqueues", "2"];
+    pair.left.must("ip", "link", "add", "two", ...queues, "type", "veth", "peer", "name", "owt", ...queues);
+    for (const name of ["two", "owt"]) pair.left.must("ip", "link", "set", name, "up");
+    const file = policy("two.lua", 'on("packet", { interface = "two", port = 9 }, function() return "drop" end)');
+    await run(file);
+    expect(xdpctl(pair.left, ["load", "guard", "two"])).toMatchObject({ status: 0 });
+    const dump = xdpctl(pair.left, ["map", "dump", "two/redirects"]).stdout;
+    expect(dump).toMatch(/dport=9 [^\n]* 2\n/);
+  });
 });
