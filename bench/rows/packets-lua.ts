@@ -8,7 +8,7 @@ import { type Benchmark, legsNote, type Row } from "../row.js";
 import { Traffic } from "../traffic.js";
 
 /** What is sent a second: for drop more than Lua answers, for pass less than what makes the ring overflow. */
-const OFFERED = { drop: 250_000, pass: 20_000 };
+const OFFERED = { drop: 250_000, pass: 10_000 };
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 

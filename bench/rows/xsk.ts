@@ -51,7 +51,9 @@ async function compare(work: Work, quick: boolean, log: (text: string) => void):
   const leg = async (side: 0 | 1, process: LineProcess): Promise<number> => {
     const result = await measure(process, traffic);
     seen[side].push(result);
-    log(`${work} ${side === 0 ? "ours" : "C"} ${(result.pps / 1000).toFixed(0)} kpps, ${result.userNs.toFixed(0)} ns user`);
+    log(
+      `${work} ${side === 0 ? "ours" : "C"} ${(result.pps / 1000).toFixed(0)} kpps, ${result.userNs.toFixed(0)} ns user`,
+    );
     return result.pps;
   };
   try {

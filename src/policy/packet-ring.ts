@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 /** Frames that wait for a policy, or for the controller to do what it answered; a power of two. */
-const SLOTS = 256;
+const SLOTS = 1024;
 const SLOT_BYTES = 4096;
 /** 32-bit words in front of each frame. */
 const HEADER_WORDS = 8;
