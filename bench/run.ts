@@ -6,6 +6,7 @@ import { hooks } from "./rows/hooks.js";
 import { lab } from "./rows/lab.js";
 import { memory } from "./rows/memory.js";
 import { packet } from "./rows/packet.js";
+import { packetsLua } from "./rows/packets-lua.js";
 import { replace } from "./rows/replace.js";
 import { ring } from "./rows/ring.js";
 import { status } from "./rows/status.js";
@@ -13,7 +14,19 @@ import { vm } from "./rows/vm.js";
 import { xsk } from "./rows/xsk.js";
 import { machineText, tableText } from "./table.js";
 
-const BENCHMARKS: Record<string, Benchmark> = { ring, hooks, lab, status, replace, memory, vm, forward, xsk, packet };
+const BENCHMARKS: Record<string, Benchmark> = {
+  ring,
+  hooks,
+  lab,
+  status,
+  replace,
+  memory,
+  vm,
+  forward,
+  xsk,
+  packet,
+  "packets-lua": packetsLua,
+};
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -2,14 +2,44 @@
 /*
  * guard: malformed frames drop; then allow, deny, and the limit per source decide, in this order; the rest passes.
  * Non-IP frames always pass; later fragments and protocols without ports match rules by address only.
+ *
+ * Of what would pass by default, policies may see packets: what one of `redirects` picks goes to the AF_XDP socket of its
+ * queue, and to the network stack where there is none. What a person allowed goes straight to the stack.
  */
 #include "capture.h"
 #include "events.h"
 #include "flows.h"
 #include "limit.h"
 #include "parse.h"
+#include "redirect.h"
 #include "rules.h"
 #include "stats.h"
+
+#define MAX_REDIRECTS 32
+#define MAX_SOCKETS 256
+
+/* A list: it ends before the first that has no queues. */
+struct guard_redirect {
+	struct redirect_rule rule;
+	__u32 ifindex;
+	__u32 first; /* where in `xsks` the sockets of the interface begin */
+	__u32 queues;
+};
+_Static_assert(sizeof(struct guard_redirect) == 84, "user space writes 84 bytes");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_REDIRECTS);
+	__type(key, __u32);
+	__type(value, struct guard_redirect);
+} redirects SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, MAX_SOCKETS);
+	__type(key, __u32);
+	__type(value, __u32);
+} xsks SEC(".maps");
 
 struct decision {
 	__u8 verdict;
@@ -83,6 +113,21 @@ static __always_inline __u8 counted_proto(const struct packet *p)
 	}
 }
 
+/* XDP_REDIRECT where a policy is to see the packet, else XDP_PASS. */
+static __always_inline int to_policy(struct xdp_md *ctx, const struct packet *p)
+{
+	for (__u32 i = 0; i < MAX_REDIRECTS; i++) {
+		__u32 key = i;
+		struct guard_redirect *r = bpf_map_lookup_elem(&redirects, &key);
+
+		if (!r || !r->queues)
+			break;
+		if (r->ifindex == ctx->ingress_ifindex && ctx->rx_queue_index < r->queues && matches(p, &r->rule))
+			return bpf_redirect_map(&xsks, r->first + ctx->rx_queue_index, XDP_PASS);
+	}
+	return XDP_PASS;
+}
+
 SEC("xdp.frags")
 int guard(struct xdp_md *ctx)
 {
@@ -104,6 +149,9 @@ int guard(struct xdp_md *ctx)
 		if (d.verdict == XDP_PASS && p.fragment != FRAGMENT_LATER && touch_flow(&p, ifindex, now))
 			d.event = EVENT_FLOW;
 	}
+	/* The sockets take frames of one buffer alone: the kernel would drop others. */
+	if (d.verdict == XDP_PASS && d.reason != REASON_ALLOW && p.length == ctx->data_end - ctx->data)
+		d.verdict = to_policy(ctx, &p);
 	if (d.event)
 		emit(&p, ifindex, now, d.event, d.verdict, d.reason, d.prefix_len);
 	count(ifindex, d.verdict, d.reason, counted_proto(&p), p.length);

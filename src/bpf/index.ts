@@ -16,6 +16,7 @@ export {
 } from "./info.js";
 export { loadInstructions } from "./instructions.js";
 export { ids, libbpf, type ObjectKind, possibleCpus, rawMap } from "./libbpf.js";
+export type { Injector } from "./inject.js";
 export { XdpLink } from "./link.js";
 export { BpfMap } from "./map.js";
 export {

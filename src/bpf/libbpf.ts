@@ -47,6 +47,13 @@ export function* ids(kind: ObjectKind): Generator<number> {
 const bpf_obj_pin = lazy<(fd: number, path: string) => number>(libbpf, "int bpf_obj_pin(int, const char *)");
 const bpf_obj_get = lazy<(path: string) => number>(libbpf, "int bpf_obj_get(const char *)");
 
+/** The test run: 0 or the negative errno. Its argument is `struct bpf_test_run_opts`. */
+export const bpf_prog_test_run_opts = lazy<(fd: number, opts: Uint8Array) => number>(
+  libbpf,
+  "int bpf_prog_test_run_opts(int, void *)",
+);
+export const OPTS_SIZE = 80;
+
 /** Pins a program, map or link in a BPF file system. */
 export function pinObject(fd: number, path: string): void {
   const result = bpf_obj_pin(fd, path);

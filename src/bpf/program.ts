@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
+<<<<<<< HEAD
 import { addressOf, closeFd, errno, errnoText, lazy } from "../linux/index.js";
 import { kernelBtf, mainFunction, type ProgramInfo, programInfo } from "./info.js";
 import { fdById, libbpf, openPinned, pinObject } from "./libbpf.js";
+=======
+import { addressOf, closeFd, errno, errnoText } from "../linux/index.js";
+import { type ProgramInfo, programInfo } from "./info.js";
+import { Injector } from "./inject.js";
+import { bpf_prog_test_run_opts, fdById, openPinned, OPTS_SIZE, pinObject } from "./libbpf.js";
+>>>>>>> luapkt
 
-const bpf_prog_test_run_opts = lazy<(fd: number, opts: Uint8Array) => number>(
-  libbpf,
-  "int bpf_prog_test_run_opts(int, void *)",
-);
-const OPTS_SIZE = 80;
 /** XDP leaves this much room behind the data for the frame to grow. */
 const HEADROOM = 256;
 
@@ -83,6 +85,11 @@ export class BpfProgram implements Disposable {
   /** Test runs with buffers that are used again: for many frames. */
   runner(maxFrame = 65536): TestRunner {
     return new TestRunner(this.fd, maxFrame);
+  }
+
+  /** Frames into an interface, as this XDP program lets them: for a program that passes, into the network stack. */
+  injector(): Injector {
+    return new Injector(this.fd);
   }
 
   close(): void {

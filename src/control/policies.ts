@@ -18,6 +18,7 @@ import type { Methods } from "../rpc/index.js";
 import type { Attachments } from "../xdp/index.js";
 import { GenericGroups, type GenericListener } from "./generic-groups.js";
 import { answerRequest } from "./generic-requests.js";
+import { Packets } from "./packets.js";
 import { type GenericSource, kernelSource } from "./generic-source.js";
 
 export interface PoliciesHost {
@@ -33,6 +34,8 @@ export interface PoliciesHost {
 /** The REPL's own sandbox, as events name it. */
 const REPL = "repl";
 const MAX_NAME = 14;
+/** Maps that scripts are not given: packet hooks fill them. */
+const OURS: ReadonlySet<string> = new Set(["redirects", "xsks"]);
 const { loadMs: LOAD_MS } = DEFAULT_LIMITS;
 
 /** The policies of a controller: each in its worker, fed with records, told of links and programs. */
@@ -42,6 +45,7 @@ export class Policies {
   readonly #reported = new Map<string, number>();
   readonly #source: GenericSource;
   readonly #groups: GenericGroups;
+  readonly #packets: Packets;
   /** By policy: the families whose commands that change the system it may call. */
   readonly #allowed = new Map<string, readonly string[]>();
   /** The same as `#policies`, as an array: the event path iterates it for every record. */
@@ -52,6 +56,11 @@ export class Policies {
   constructor(host: PoliciesHost) {
     this.#host = host;
     this.#source = kernelSource(host.loop);
+    this.#packets = new Packets({
+      loop: host.loop,
+      attachments: host.attachments,
+      log: (policy, text) => this.#tell(policy, "log", text),
+    });
     this.#groups = new GenericGroups(this.#source, (name) => {
       host.publish({ type: "lost", time: new Date().toISOString(), where: "netlink", name, count: 1 });
     });
@@ -71,6 +80,7 @@ export class Policies {
   }
 
   send(event: LinkEvent | XdpEvent): void {
+    if (event.type === "link") this.#packets.follow();
     for (const policy of this.#list) policy.send(event);
     this.#interactive?.send(event);
   }
@@ -80,13 +90,16 @@ export class Policies {
     const maps = this.#maps();
     for (const policy of this.#list) policy.setMaps(maps);
     this.#interactive?.setMaps(maps);
+    this.#packets.follow();
   }
 
   #maps(): PolicyMap[] {
     const { all, instances } = this.#host.attachments;
     return instances.flatMap((instance) => {
       const interfaces = all.filter((held) => held.instance === instance).map((held) => held.interface);
-      return Object.entries(instance.maps).map(([name, map]) => ({ name, fd: map.fd, interfaces }));
+      return Object.entries(instance.maps)
+        .filter(([name]) => !OURS.has(name))
+        .map(([name, map]) => ({ name, fd: map.fd, interfaces }));
     });
   }
 
@@ -165,6 +178,7 @@ export class Policies {
         },
         onProgram: (op, program, on) => this.#program(op, program, on),
         generic: this.#generic(name),
+        packets: { listen: (feed, filters) => this.#packets.listen(name, feed, filters) },
       }),
     );
     this.#policies.set(name, policy);
@@ -234,6 +248,7 @@ export class Policies {
     await this.#turn;
     for (const name of this.names()) await this.#unload(name);
     await this.#interactive?.close();
+    this.#packets[Symbol.dispose]();
     this.#groups[Symbol.dispose]();
     this.#source[Symbol.dispose]();
   }

@@ -5,6 +5,7 @@ export * from "./capability.js";
 export * from "./counters.js";
 export * from "./epoll.js";
 export * from "./errno.js";
+export * from "./eventfd.js";
 export * from "./fd.js";
 export * from "./file.js";
 export * from "./ffi.js";

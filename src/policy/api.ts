@@ -4,6 +4,7 @@ import { formatCidr } from "../packet/index.js";
 import { type Block, blockOf } from "./addresses.js";
 import { hookGroup, openGenl } from "./api-genl.js";
 import { openMaps } from "./api-maps.js";
+import { openPackets } from "./api-packet.js";
 import { formatted } from "./format.js";
 import type { Host } from "./host.js";
 import { lifted } from "./lifted.js";
@@ -32,11 +33,11 @@ import { COUNT } from "./shared.js";
 /** What `policy check` lists as used. */
 export const API_NAMES = [
   ...["block", "allow", "limit", "unblock", "unallow", "unlimit"],
-  ...["maps", "stats", "load", "unload", "every", "stop", "log", "print", "state", "args", "genl"],
+  ...["maps", "stats", "load", "unload", "every", "stop", "log", "print", "state", "args", "genl", "unpack", "data"],
 ] as const;
 
 /** What a script may hook; the first seven by their numbers. */
-const EVENTS = ["flow", "deny", "rate", "malformed", "link", "xdp", "exit", "genl"] as const;
+const EVENTS = ["flow", "deny", "rate", "malformed", "link", "xdp", "exit", "genl", "packet"] as const;
 
 const LONGEST_LINE = 4096;
 /** CLOCK_MONOTONIC minus performance.now(), in seconds: `now()` goes on through restarts. */
@@ -127,6 +128,11 @@ function hooks(L: LuaState, host: Host, script: Script): void {
       hookGroup(L, host, script.generic);
       return 0;
     }
+    if (event === "packet") {
+      if (host.kind === "interactive") fail(L, "packets are for policies: put the hook into a file, and load that");
+      script.addPacketHook(L);
+      return 0;
+    }
     lauxlib.luaL_checktype(L, 2, T.function);
     script.addHook(L, index + 1, 2);
     return 0;
@@ -178,6 +184,7 @@ export function openApi(L: LuaState, host: Host, script: Script): void {
   pushArgs(L, host);
   openMaps(L, host);
   openGenl(L, host, script.generic);
+  openPackets(L, script.packets);
   setGlobal(L, "now", (L) => {
     lua.lua_pushnumber(L, performance.now() / 1e3 + OFFSET);
     return 1;

@@ -42,6 +42,8 @@ const MORE = [
   "tonumber",
   "tostring",
   "string",
+  "unpack",
+  "data",
 ];
 
 /** The text of a file. Throws XDPCTL_E_NO_FILE. */

@@ -2,6 +2,7 @@
 import type { GenericRequest } from "./genl.js";
 import type { Maps } from "./maps.js";
 import type { PolicyLimits, ScriptAction, ScriptArguments, WorkerKind } from "./messages.js";
+import type { PacketRing } from "./packet-ring.js";
 import type { RuleWriter } from "./rules.js";
 import type { Shared } from "./shared.js";
 
@@ -11,6 +12,10 @@ export interface Host {
   readonly file: string;
   readonly limits: PolicyLimits;
   readonly shared: Shared;
+  /** Frames that wait for packet hooks. */
+  readonly packets: PacketRing;
+  /** Tells the controller that frames were answered. */
+  packetsAnswered(): void;
   readonly args: ScriptArguments;
   /** Absent for `policy check`: nothing touches the kernel then. */
   readonly maps: Maps | undefined;

@@ -7,4 +7,7 @@ export type { PolicyMap } from "./maps.js";
 export { DEFAULT_LIMITS, MAX_SOURCE } from "./messages.js";
 export type { PolicyLimits, ScriptAction, ScriptArguments } from "./messages.js";
 export { ownerName, removeOwned } from "./owner.js";
+export { OFFERED, type PacketAccess, type PacketFeed } from "./packet-feed.js";
+export type { PacketFilter } from "./packet-filter.js";
+export { PACKET_VERDICT } from "./packet-ring.js";
 export { Policy, type PolicyOptions, type PolicyState } from "./policy.js";

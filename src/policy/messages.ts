@@ -3,6 +3,7 @@ import type { ErrorCode } from "../errors/index.js";
 import type { LinkEvent, XdpEvent } from "../events/index.js";
 import type { GenericAnswer, GenericGroupName, GenericNews, GenericRequest } from "./genl.js";
 import type { PolicyMap } from "./maps.js";
+import type { PacketFilter } from "./packet-filter.js";
 import type { StateDelta, StateMirror } from "./mirror.js";
 
 export interface PolicyLimits {
@@ -41,6 +42,8 @@ export interface WorkerStart {
   /** CPUs on which the worker is kept; all by default. */
   cpus?: readonly number[] | undefined;
   shared: SharedArrayBuffer;
+  /** Frames for packet hooks, and the eventfd that says that some were answered; absent where there are none. */
+  packets?: { readonly ring: SharedArrayBuffer; readonly answered: number } | undefined;
   state: StateMirror | undefined;
 }
 
@@ -80,12 +83,18 @@ export interface ScriptUse {
 
 /** From the worker; several in one batch. */
 export type FromWorker =
-  | { type: "loaded"; hooks: string[]; groups: GenericGroupName[]; failure: ScriptFailure | undefined }
+  | {
+      type: "loaded";
+      hooks: string[];
+      groups: GenericGroupName[];
+      filters: PacketFilter[];
+      failure: ScriptFailure | undefined;
+    }
   | { type: "failure"; failure: ScriptFailure; fatal: boolean }
   | { type: "log"; text: string }
   | { type: "dropped"; lines: number }
   | { type: "action"; action: ScriptAction; text: string }
-  | { type: "hooks"; hooks: string[]; groups: GenericGroupName[] }
+  | { type: "hooks"; hooks: string[]; groups: GenericGroupName[]; filters: PacketFilter[] }
   | { type: "state"; delta: StateDelta }
   | { type: "request"; id: number; op: "load" | "unload"; program: string; interface: string }
   | { type: "genl"; id: number; request: GenericRequest }

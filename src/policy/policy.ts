@@ -17,6 +17,7 @@ import {
   type ScriptAction,
   type ScriptArguments,
 } from "./messages.js";
+import { type PacketAccess, PacketFeed } from "./packet-feed.js";
 import { applyDelta, emptyMirror, plainState, type StateMirror } from "./mirror.js";
 import { Restarts } from "./restarts.js";
 import { COUNT, Shared } from "./shared.js";
@@ -45,6 +46,8 @@ export interface PolicyOptions {
   onProgram?: OnProgram;
   /** Generic netlink, where the script may use it. */
   generic?: GenericAccess;
+  /** Where packets for its hooks come from. */
+  packets?: PacketAccess;
 }
 
 /** What `policy ls` shows. */
@@ -85,6 +88,7 @@ export class Policy implements AsyncDisposable {
   readonly #mirror: StateMirror = emptyMirror();
   readonly #restarts = new Restarts();
   readonly #generic: GenericFeed;
+  readonly #packets: PacketFeed;
   #thread: PolicyThread | undefined;
   #source: string;
   #args: ScriptArguments;
@@ -120,6 +124,16 @@ export class Policy implements AsyncDisposable {
       log: (text) => options.onLog?.(text),
       dropped: () => this.#dropped(1),
     });
+    this.#packets = new PacketFeed(
+      options.packets,
+      () => this.#wake(),
+      (count) => this.#dropped(count),
+    );
+  }
+
+  #wake(): boolean {
+    this.#thread?.wake();
+    return this.#thread !== undefined;
   }
 
   /**
@@ -158,6 +172,7 @@ export class Policy implements AsyncDisposable {
         maps: this.#maps.maps,
         limits: this.#limits,
         cpus: this.#options.cpus,
+        packets: { ring: this.#packets.ring.buffer, answered: this.#packets.answered.fd },
         state: this.#mirror.root === 0 ? undefined : this.#mirror,
       },
       shared: this.#shared,
@@ -170,10 +185,12 @@ export class Policy implements AsyncDisposable {
     switch (message.type) {
       case "loaded":
         this.#generic.listen(message.groups);
+        this.#packets.listen(message.filters);
         this.#loaded(message.hooks, message.failure === undefined ? undefined : failureError(message.failure));
         return;
       case "hooks":
         this.#generic.listen(message.groups);
+        this.#packets.listen(message.filters);
         this.#setHooks(message.hooks);
         return;
       case "failure": {
@@ -248,6 +265,7 @@ export class Policy implements AsyncDisposable {
     this.#fatal = undefined;
     this.#thread = undefined;
     this.#generic.listen([]);
+    this.#packets.abandon();
     this.#maps.confirm();
     this.#bye?.();
     if (this.#refused) this.#state = "failed";
@@ -397,6 +415,7 @@ export class Policy implements AsyncDisposable {
     this.#state = "stopped";
     clearTimeout(this.#again);
     await this.#thread?.terminate();
+    this.#packets.close();
     this.#maps.close();
   }
 

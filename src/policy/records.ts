@@ -27,7 +27,7 @@ function strings(count: number, text: (i: number) => string): TString[] {
 }
 
 /** TCP flags as tcpdump writes them: `S`, `SA`, `FPU`. */
-function flagText(flags: number): string {
+export function flagText(flags: number): string {
   const letters = [..."SFRPAUEC"].filter((letter) => (flags & (1 << FLAG_LETTERS.indexOf(letter))) !== 0);
   return letters.join("");
 }

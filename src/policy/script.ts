@@ -23,9 +23,11 @@ import {
   pushText,
   type TValue,
 } from "./lua.js";
+import { hookPackets } from "./packet-arguments.js";
 import type { ScriptFailure } from "./messages.js";
 import type { StateDelta, StateMirror } from "./mirror.js";
 import { pushPlain, shown } from "./plain.js";
+import { PacketHooks } from "./packet-hooks.js";
 import { PACKET_ARGUMENTS, type RecordReader } from "./records.js";
 import { openSandbox } from "./sandbox.js";
 import { COUNT, DURATIONS, HOOK, HOOK_NAMES, WORD } from "./shared.js";
@@ -67,6 +69,7 @@ export class Script {
   readonly L: LuaState;
   /** What it hears of and asks of generic netlink. */
   readonly generic: GenericHooks;
+  readonly packets: PacketHooks;
   readonly #host: Host;
   readonly #state: State;
   readonly #hooks: Handler[][] = HOOK_NAMES.map(() => []);
@@ -85,17 +88,24 @@ export class Script {
       return this.#protect(hook, host.limits.hookMs, () => this.#call(fn, args));
     };
     this.generic = new GenericHooks(run, (text) => host.log(text));
+    this.packets = new PacketHooks(host.packets, host.shared, host.limits.hookMs, () => host.packetsAnswered());
     openApi(this.L, host, this);
   }
 
   get hooks(): string[] {
     const names = HOOK_NAMES.filter((_, i) => i > 0 && (this.#hooks[i]?.length ?? 0) > 0) as string[];
     names.push(...this.generic.names);
+    if (this.packets.filters.length > 0) names.push("packet");
     return this.#timers.length > 0 ? [...names, "every"] : names;
   }
 
   addHook(L: LuaState, hook: number, at: number): void {
     this.#hooks[hook]?.push(handler(copy(argument(L, at)), PACKET_ARGUMENTS));
+    this.#host.hooksChanged();
+  }
+
+  addPacketHook(L: LuaState): void {
+    hookPackets(L, this.packets, copy);
     this.#host.hooksChanged();
   }
 
@@ -252,9 +262,20 @@ export class Script {
     return failures;
   }
 
-  #count(): void {
+  #count(): number {
     this.#calls++;
     this.#host.shared.counts[COUNT.calls] = this.#calls;
+    return this.#calls;
+  }
+
+  /** Answers frames that wait for packet hooks, up to a batch. */
+  drainPackets(): ScriptFailure | undefined {
+    if (!this.packets.pending) return undefined;
+    const failure = this.#protect(HOOK.packet, this.#host.limits.hookMs, (L) => {
+      this.packets.drain(L, () => this.#count());
+    });
+    this.packets.settle();
+    return failure;
   }
 
   /** Handles records of the ring, up to a batch. */

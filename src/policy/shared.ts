@@ -49,8 +49,9 @@ export const HOOK_NAMES = [
   "chunk",
   "genl",
   "call",
+  "packet",
 ] as const;
-export const HOOK = { link: 5, xdp: 6, exit: 7, every: 8, load: 9, chunk: 10, genl: 11, call: 12 } as const;
+export const HOOK = { link: 5, xdp: 6, exit: 7, every: 8, load: 9, chunk: 10, genl: 11, call: 12, packet: 13 } as const;
 
 /** The memory that a policy shares with its worker: words, counters, durations in microseconds, the ring of records. */
 export class Shared {

@@ -130,6 +130,11 @@ export class PolicyThread {
     this.#ring.wake();
   }
 
+  /** Frames wait. */
+  wake(): void {
+    this.#ring.wake();
+  }
+
   /** Sends a message; false where the worker has `most` already. */
   send(message: ToWorker, most = MOST_WAITING): boolean {
     const words = this.#words;

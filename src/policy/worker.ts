@@ -2,13 +2,14 @@
 /* The worker in which one policy runs. It never returns to its event loop: it sleeps in Atomics.wait until it is woken. */
 import "./lua.js";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { keepOnCpus } from "../linux/index.js";
+import { keepOnCpus, signalEvent } from "../linux/index.js";
 import { configureGuard } from "./guard.js";
 import type { Host } from "./host.js";
 import { Maps } from "./maps.js";
 import type { ScriptArguments, ScriptFailure, ToWorker, WorkerStart } from "./messages.js";
 import type { StateMirror } from "./mirror.js";
 import { Outbox } from "./outbox.js";
+import { PacketRing } from "./packet-ring.js";
 import { RecordReader } from "./records.js";
 import { RuleWriter } from "./rules.js";
 import { Script } from "./script.js";
@@ -28,6 +29,7 @@ if (port === null) throw new Error("policy-worker runs in a worker thread");
 class PolicyWorker {
   readonly #start: WorkerStart;
   readonly #shared: Shared;
+  readonly #packets: PacketRing;
   readonly #outbox: Outbox;
   readonly #maps: Maps | undefined;
   readonly #rules: RuleWriter | undefined;
@@ -46,6 +48,7 @@ class PolicyWorker {
     this.#start = start;
     if (start.cpus !== undefined) keepOnCpus(start.cpus);
     this.#shared = new Shared(start.shared);
+    this.#packets = start.packets === undefined ? PacketRing.allocate() : new PacketRing(start.packets.ring);
     this.#outbox = new Outbox(port as NonNullable<typeof port>, this.#shared);
     this.#seen = Atomics.load(this.#shared.words, WORD.received);
     if (start.kind !== "check") {
@@ -64,6 +67,10 @@ class PolicyWorker {
       file: this.#start.file,
       limits: this.#start.limits,
       shared: this.#shared,
+      packets: this.#packets,
+      packetsAnswered: () => {
+        if (this.#start.packets !== undefined) signalEvent(this.#start.packets.answered);
+      },
       args,
       maps: this.#maps,
       rules: this.#rules,
@@ -123,7 +130,7 @@ class PolicyWorker {
     else {
       const failure = this.#load(source, args, state);
       if (failure !== undefined) {
-        this.#end({ type: "loaded", hooks: [], groups: [], failure });
+        this.#end({ type: "loaded", hooks: [], groups: [], filters: [], failure });
         return;
       }
     }
@@ -136,7 +143,7 @@ class PolicyWorker {
     const script = new Script(this.#host(args), undefined);
     const globals = usesOf(script.L, source);
     const failure = script.load(source, file);
-    if (failure !== undefined) this.#outbox.add({ type: "loaded", hooks: [], groups: [], failure });
+    if (failure !== undefined) this.#outbox.add({ type: "loaded", hooks: [], groups: [], filters: [], failure });
     this.#end({ type: "checked", use: { hooks: script.hooks, ...globals } });
   }
 
@@ -147,11 +154,19 @@ class PolicyWorker {
     if (this.#ended) return;
     const now = performance.now();
     for (const failure of script.runTimers(now)) this.#told(failure);
+    if (!this.#ended) this.#told(script.drainPackets());
     if (!this.#ended) this.#told(script.drain(this.#reader));
     if (this.#ended) return;
-    const idle = Atomics.load(words, WORD.head) === words[WORD.tail] && Atomics.load(words, WORD.sent) === this.#seen;
+    const idle = this.#idle;
     if (now - this.#flushed >= FLUSH_MS || (idle && this.#urgent)) this.#flush(now);
     if (idle && !this.#ended) this.#sleep();
+  }
+
+  /** Nothing waits: no record, no frame, no message. */
+  get #idle(): boolean {
+    const { words } = this.#shared;
+    if (Atomics.load(words, WORD.head) !== words[WORD.tail] || this.#packets.head !== this.#packets.done) return false;
+    return Atomics.load(words, WORD.sent) === this.#seen;
   }
 
   /** Whether the controller hears at once. Waking it for each line would cost more than what the lines are about. */
@@ -173,10 +188,10 @@ class PolicyWorker {
   }
 
   #tellHooks(type: "loaded" | "hooks"): void {
-    const { hooks, generic } = this.#script as Script;
+    const { hooks, generic, packets } = this.#script as Script;
     this.#hooks = hooks.join() || "none";
-    const { groups } = generic;
-    this.#outbox.add(type === "loaded" ? { type, hooks, groups, failure: undefined } : { type, hooks, groups });
+    const now = { hooks, groups: generic.groups, filters: packets.filters };
+    this.#outbox.add(type === "loaded" ? { type, ...now, failure: undefined } : { type, ...now });
   }
 
   #sleep(): void {
@@ -187,11 +202,9 @@ class PolicyWorker {
     if (!this.#outbox.empty || (this.#script as Script).stateChanged)
       ms = Math.min(ms, this.#outbox.open ? Math.max(1, this.#flushed + FLUSH_MS - now) : FLUSH_MS);
     Atomics.store(words, WORD.sleep, 1);
-    if (Atomics.load(words, WORD.head) === words[WORD.tail] && Atomics.load(words, WORD.sent) === this.#seen) {
+    if (this.#idle) {
       // Woken for records that are being read: they are there in some microseconds.
-      if (Atomics.wait(words, WORD.sleep, 1, ms) !== "timed-out")
-        for (let i = 0; i < SPINS && Atomics.load(words, WORD.head) === words[WORD.tail]; i++)
-          if (Atomics.load(words, WORD.sent) !== this.#seen) break;
+      if (Atomics.wait(words, WORD.sleep, 1, ms) !== "timed-out") for (let i = 0; i < SPINS && this.#idle; i++);
     }
     Atomics.store(words, WORD.sleep, 0);
   }
@@ -220,7 +233,10 @@ class PolicyWorker {
         this.#outbox.add({ type: "maps", generation: message.generation });
         return;
       case "event":
-        if (message.event.type === "link") this.#reader.forgetInterfaces();
+        if (message.event.type === "link") {
+          this.#reader.forgetInterfaces();
+          script.packets.view.forgetInterfaces();
+        }
         for (const failure of script.event(message.event)) this.#told(failure);
         return;
       case "reload":
@@ -253,8 +269,16 @@ class PolicyWorker {
     else {
       // Both were in the same state: the old one's is copied out anew.
       old.resendState();
-      if (failure.code === "XDPCTL_E_LUA_MEMORY") this.#end({ type: "loaded", hooks: [], groups: [], failure });
-      else this.#outbox.add({ type: "loaded", hooks: old.hooks, groups: old.generic.groups, failure });
+      if (failure.code === "XDPCTL_E_LUA_MEMORY")
+        this.#end({ type: "loaded", hooks: [], groups: [], filters: [], failure });
+      else
+        this.#outbox.add({
+          type: "loaded",
+          hooks: old.hooks,
+          groups: old.generic.groups,
+          filters: old.packets.filters,
+          failure,
+        });
     }
   }
 

@@ -7,7 +7,7 @@ export { type PacedOptions, type PacedResult, sendPaced } from "./paced.js";
 export { DEFAULT_HEADROOM, Packet } from "./packet.js";
 export { findPath, type Path, type PathOptions } from "./path.js";
 export type { RingSizes } from "./ring.js";
-export type { RedirectRule } from "./rule.js";
+export { encodeRule, type RedirectRule } from "./rule.js";
 export type { ServeOptions, Wait } from "./serve.js";
 export { type XskOptions, XskSocket } from "./socket.js";
 export type { FrameHandler } from "./turn.js";

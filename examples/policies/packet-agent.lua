@@ -1,0 +1,16 @@
+-- SPDX-License-Identifier: MIT
+-- packet-agent.lua: resets HTTP requests of clients that are not wanted
+--
+--   xdpctl run guard eth0 --policy examples/policies/packet-agent.lua
+--   xdpctl run guard eth0 --policy examples/policies/packet-agent.lua --arg agents=@agents.txt --arg port=8080
+
+local agents = {}
+for _, agent in ipairs(args.agents or { "curl/7.54.0" }) do agents[agent] = true end
+
+on("packet", { protocol = "tcp", port = tonumber(args.port or 80) }, function(p)
+  local agent = p:http_header("User-Agent")
+  if agent and agents[agent] then
+    log("%s comes with %s", p.src, agent)
+    return p:tcp_rst() or "drop"
+  end
+end)

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+import { XdpctlError } from "../errors/index.js";
+import type { Loop } from "../loop/index.js";
+import type { PacketFeed } from "../policy/index.js";
+import { type Frame, Umem, XskSocket } from "../xsk/index.js";
+
+/** Frames of each queue: what the kernel has to receive into, and what waits to be sent. */
+const FRAMES = 1024;
+const RING = 512;
+const FRAME_SIZE = 4096;
+export const MOST_QUEUES = 64;
+
+/** One queue of an interface whose packets policies see, and by which they answer. */
+export class PacketPort {
+  readonly id: number;
+  readonly ifindex: number;
+  readonly socket: XskSocket;
+  readonly #umem: Umem;
+  /** Replies that wait for the end of a batch: numbers of slots in a policy's ring. */
+  readonly #replies: number[] = [];
+  #feed: PacketFeed | undefined;
+  #next = 0;
+  readonly #write = (frame: Frame): void => {
+    const { ring } = this.#feed as PacketFeed;
+    const n = this.#replies[this.#next++] as number;
+    const [start, end] = [ring.start(n), ring.end(n)];
+    frame.growTail(end - start);
+    const { bytes } = frame;
+    for (let from = start, to = frame.start; from < end; from++, to++) bytes[to] = ring.bytes[from] as number;
+    frame.send();
+  };
+
+  private constructor(id: number, socket: XskSocket, umem: Umem) {
+    this.id = id;
+    this.socket = socket;
+    this.ifindex = socket.ifindex;
+    this.#umem = umem;
+  }
+
+  static open(id: number, name: string, queue: number): PacketPort {
+    const umem = Umem.create({ frameSize: FRAME_SIZE, frameCount: FRAMES });
+    try {
+      const rings = { rx: RING, tx: RING, fill: RING, completion: RING };
+      return new PacketPort(id, XskSocket.open(umem, name, { queue, rings, redirect: false }), umem);
+    } catch (error) {
+      umem.close();
+      throw error;
+    }
+  }
+
+  /** The sockets of all queues of an interface. Errors: those of `XskSocket.open`. */
+  static openAll(name: string, nextId: () => number): PacketPort[] {
+    const ports: PacketPort[] = [];
+    try {
+      for (let queue = 0; queue < MOST_QUEUES; queue++) {
+        try {
+          ports.push(PacketPort.open(nextId(), name, queue));
+        } catch (error) {
+          // The kernel tells by this how many there are.
+          if (queue > 0 && XdpctlError.is(error, "XDPCTL_E_NO_QUEUE")) break;
+          throw error;
+        }
+      }
+      return ports;
+    } catch (error) {
+      for (const port of ports) port.close();
+      throw error;
+    }
+  }
+
+  /** Shows every frame to `handler` in the loop; `ended` is told when the interface goes. */
+  serve(loop: Loop, handler: (frame: Frame) => void, ended: (error: XdpctlError) => void): void {
+    this.socket.serve(handler, { wait: "loop", loop }).catch((error: unknown) => ended(XdpctlError.wrap(error)));
+  }
+
+  /** A reply that lies in a slot of the feed's ring; sent by `flush`. */
+  reply(n: number): void {
+    this.#replies.push(n);
+  }
+
+  /** Sends the replies that wait; returns how many found no room. */
+  flush(feed: PacketFeed): number {
+    const replies = this.#replies;
+    if (replies.length === 0) return 0;
+    this.#feed = feed;
+    this.#next = 0;
+    let sent = 0;
+    try {
+      if (!this.socket.closed) sent = this.socket.produce(replies.length, this.#write);
+    } catch (error) {
+      // The interface is going: whoever serves the socket is told.
+      if (!XdpctlError.is(error)) throw error;
+    }
+    const missed = replies.length - sent;
+    replies.length = 0;
+    return missed;
+  }
+
+  close(): void {
+    this.socket.close();
+    this.#umem.close();
+  }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+import type { BpfMap } from "../bpf/index.js";
+import type { PacketFilter } from "../policy/index.js";
+import type { Instance } from "../xdp/index.js";
+import { encodeRule } from "../xsk/index.js";
+import type { PacketPort } from "./packet-port.js";
+
+/** As in bpf/guard.bpf.c. */
+export const MOST_REDIRECTS = 32;
+export const MOST_SOCKETS = 256;
+/** sizeof(struct guard_redirect): a rule, the interface, its first socket, how many. */
+const SIZE = 84;
+const RULE = 72;
+
+function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+/** An interface whose packets policies ask for. */
+export interface PortGroup {
+  readonly ifindex: number;
+  /** Where in `xsks` its sockets begin. */
+  readonly first: number;
+  readonly ports: readonly PacketPort[];
+}
+
+/** The maps by which a guard gives packets to policies; undefined where it has none. */
+export function redirectMaps({ maps }: Instance): { redirects: BpfMap; xsks: BpfMap } | undefined {
+  const { redirects, xsks } = maps;
+  if (redirects === undefined || xsks === undefined || redirects.info.valueSize !== SIZE) return undefined;
+  return { redirects, xsks };
+}
+
+export function encodeRedirect(filter: PacketFilter, group: PortGroup): Buffer {
+  const { protocol, port, sourcePort, from, to } = filter;
+  const bytes = Buffer.alloc(SIZE);
+  bytes.set(
+    encodeRule({
+      ...(protocol === undefined ? {} : { protocol }),
+      ...(port === undefined ? {} : { port }),
+      ...(sourcePort === undefined ? {} : { sourcePort }),
+      ...(from === undefined ? {} : { from }),
+      ...(to === undefined ? {} : { to }),
+    }),
+  );
+  bytes.writeUInt32LE(group.ifindex, RULE);
+  bytes.writeUInt32LE(group.first, RULE + 4);
+  bytes.writeUInt32LE(group.ports.length, RULE + 8);
+  return bytes;
+}
+
+/** Writes a guard's list: rules first come first, and an end behind the last. */
+export function writeRedirects(map: BpfMap, list: readonly Buffer[]): void {
+  for (const [i, entry] of list.entries()) map.setBytes(u32(i), entry);
+  if (list.length < MOST_REDIRECTS) map.setBytes(u32(list.length), Buffer.alloc(SIZE));
+}
+
+export function writeSockets(map: BpfMap, group: PortGroup): void {
+  for (const [queue, port] of group.ports.entries()) map.setBytes(u32(group.first + queue), u32(port.socket.fd));
+}

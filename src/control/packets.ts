@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+import { BpfObject, builtinPath, type Injector, readObjectSpec } from "../bpf/index.js";
+import { XdpctlError } from "../errors/index.js";
+import { errnoText } from "../linux/index.js";
+import type { Loop, LoopHandle } from "../loop/index.js";
+import { OFFERED, PACKET_VERDICT, type PacketFeed, type PacketFilter } from "../policy/index.js";
+import { completeChecksum } from "../packet/index.js";
+import type { Attachment, Attachments, Instance } from "../xdp/index.js";
+import { PacketPort } from "./packet-port.js";
+import {
+  encodeRedirect,
+  MOST_REDIRECTS,
+  MOST_SOCKETS,
+  type PortGroup,
+  redirectMaps,
+  writeRedirects,
+  writeSockets,
+} from "./packet-redirects.js";
+
+interface Listener {
+  readonly policy: string;
+  readonly feed: PacketFeed;
+  filters: readonly PacketFilter[];
+  readonly watch: LoopHandle;
+  /** What it was told of interfaces: the same is not told again. */
+  told: Set<string>;
+}
+
+export interface PacketsHost {
+  readonly loop: Loop;
+  readonly attachments: Attachments;
+  log(policy: string, text: string): void;
+}
+
+/**
+ * Packets for policies: asks the guards for them, owns the AF_XDP sockets that they come by, hands copies to the policies'
+ * workers, one policy after the other, and does what they answer. A policy has nothing of the kernel's, so its worker may
+ * end at any time.
+ */
+export class Packets implements Disposable {
+  readonly #host: PacketsHost;
+  readonly #listeners = new Map<PacketFeed, Listener>();
+  readonly #groups = new Map<number, PortGroup>();
+  readonly #ports = new Map<number, PacketPort>();
+  /** By interface: the policies that see its packets, in the order in which they were loaded. */
+  readonly #feeds = new Map<number, PacketFeed[]>();
+  /** Guards that have a list of ours. */
+  readonly #asked = new Set<Instance>();
+  #lastPort = 0;
+  #stack: { object: BpfObject; injector: Injector } | undefined;
+
+  constructor(host: PacketsHost) {
+    this.#host = host;
+  }
+
+  /** A policy asks for packets from now on; no filters: not any more. */
+  listen(policy: string, feed: PacketFeed, filters: readonly PacketFilter[]): void {
+    const known = this.#listeners.get(feed);
+    if (filters.length === 0) {
+      if (known === undefined) return;
+      this.#answers(feed);
+      known.watch.close();
+      this.#listeners.delete(feed);
+    } else if (known !== undefined) known.filters = filters;
+    else {
+      const watch = this.#host.loop.watch(feed.answered.fd, () => this.#answers(feed));
+      this.#listeners.set(feed, { policy, feed, filters, watch, told: new Set() });
+    }
+    this.follow();
+  }
+
+  /** Programs or links have changed. */
+  follow(): void {
+    if (this.#listeners.size === 0 && this.#groups.size === 0) return;
+    const wanted = this.#host.attachments.all.filter((held) => this.#wanted(held));
+    for (const group of [...this.#groups.values()])
+      if (!wanted.some(({ ifindex }) => ifindex === group.ifindex)) this.#close(group);
+    const lists = new Map<Instance, Buffer[]>();
+    for (const held of wanted) this.#ask(held, lists);
+    for (const { instance } of this.#host.attachments.all) {
+      const maps = redirectMaps(instance);
+      const list = lists.get(instance) ?? [];
+      if (maps === undefined || (list.length === 0 && !this.#asked.has(instance))) continue;
+      writeRedirects(maps.redirects, list.slice(0, MOST_REDIRECTS));
+      if (list.length > 0) this.#asked.add(instance);
+      else this.#asked.delete(instance);
+    }
+    this.#explain();
+  }
+
+  #filters(listener: Listener, name: string): PacketFilter[] {
+    return listener.filters.filter((filter) => filter.interface === undefined || filter.interface === name);
+  }
+
+  #wanted(held: Attachment): boolean {
+    // In generic mode, what is passed on would come back to the program, again and again.
+    if (held.mode !== "native" || redirectMaps(held.instance) === undefined) return false;
+    return [...this.#listeners.values()].some((listener) => this.#filters(listener, held.interface).length > 0);
+  }
+
+  /** Adds what is asked of an interface to its guard's list, with sockets to go to. */
+  #ask(held: Attachment, lists: Map<Instance, Buffer[]>): void {
+    const maps = redirectMaps(held.instance);
+    const group = this.#groups.get(held.ifindex) ?? this.#open(held);
+    if (maps === undefined || group === undefined) return;
+    writeSockets(maps.xsks, group);
+    const list = lists.get(held.instance) ?? [];
+    const feeds: PacketFeed[] = [];
+    for (const listener of this.#listeners.values()) {
+      const filters = this.#filters(listener, held.interface);
+      if (filters.length > 0) feeds.push(listener.feed);
+      for (const filter of filters) list.push(encodeRedirect(filter, group));
+    }
+    if (list.length > MOST_REDIRECTS)
+      this.#tell(held.interface, `a guard takes ${MOST_REDIRECTS} packet filters: the last are left out`);
+    lists.set(held.instance, list);
+    this.#feeds.set(held.ifindex, feeds);
+  }
+
+  #open(held: Attachment): PortGroup | undefined {
+    try {
+      const ports = PacketPort.openAll(held.interface, () => ++this.#lastPort);
+      const group = { ifindex: held.ifindex, first: this.#room(ports.length), ports };
+      this.#groups.set(held.ifindex, group);
+      for (const port of ports) {
+        this.#ports.set(port.id, port);
+        port.serve(
+          this.#host.loop,
+          ({ bytes, start, end }) => this.#offer(port, 0, bytes, start, end),
+          (error) => {
+            this.#close(group);
+            this.#tell(held.interface, error.message);
+          },
+        );
+      }
+      return group;
+    } catch (error) {
+      this.#tell(held.interface, XdpctlError.wrap(error).message);
+      return undefined;
+    }
+  }
+
+  /** Where `n` sockets find room in a guard's map. */
+  #room(n: number): number {
+    let first = 0;
+    for (const group of [...this.#groups.values()].sort((a, b) => a.first - b.first)) {
+      if (group.first - first >= n) break;
+      first = group.first + group.ports.length;
+    }
+    if (first + n > MOST_SOCKETS)
+      throw new XdpctlError("XDPCTL_E_NOT_SUPPORTED", `policies see the packets of ${MOST_SOCKETS} queues at the most`);
+    return first;
+  }
+
+  #close(group: PortGroup): void {
+    if (this.#groups.get(group.ifindex) !== group) return;
+    this.#groups.delete(group.ifindex);
+    this.#feeds.delete(group.ifindex);
+    for (const port of group.ports) {
+      this.#ports.delete(port.id);
+      port.close();
+    }
+  }
+
+  /** Shows a frame to the next policy, the one with the number `from`; when all have passed it, to the network stack. */
+  #offer(port: PacketPort, from: number, bytes: Uint8Array, start: number, end: number): void {
+    const feeds = this.#feeds.get(port.ifindex);
+    if (feeds !== undefined)
+      for (let i = from; i < feeds.length; i++) {
+        const feed = feeds[i] as PacketFeed;
+        if (feed.offer(bytes, start, end, port.ifindex, port.id) !== OFFERED.absent) return;
+        if (feed.onError === "drop") return;
+      }
+    this.#pass(port, bytes, start, end);
+  }
+
+  /** Does what a policy has answered. */
+  #answers(feed: PacketFeed): void {
+    const { ring } = feed;
+    const repliers = new Set<PacketPort>();
+    feed.take((verdict, n) => {
+      const port = this.#ports.get(ring.port(n));
+      if (port === undefined || verdict === PACKET_VERDICT.drop) return;
+      if (verdict === PACKET_VERDICT.reply) {
+        port.reply(n);
+        repliers.add(port);
+        return;
+      }
+      const next = (this.#feeds.get(port.ifindex)?.indexOf(feed) ?? -1) + 1;
+      this.#offer(port, next, ring.bytes, ring.start(n), ring.end(n));
+    });
+    // The slots are free, but only this thread writes into them.
+    for (const port of repliers) feed.missed(port.flush(feed));
+  }
+
+  /** Into the network stack, as if it had just come in. */
+  #pass(port: PacketPort, bytes: Uint8Array, start: number, end: number): void {
+    // The stack would take a checksum that is not there for a wrong one.
+    completeChecksum(bytes, start, end);
+    const name = port.socket.interface;
+    try {
+      this.#stack ??= openStack();
+    } catch (error) {
+      this.#tell(name, `packets can't be passed on: ${XdpctlError.wrap(error).message}`);
+      return;
+    }
+    const result = this.#stack.injector.inject(bytes, start, end, port.ifindex);
+    if (result >= 0) return;
+    const least = "it takes Linux 5.18, and frames of at most 3,400 bytes";
+    this.#tell(name, `packets can't be passed on: ${errnoText(-result)} (${least})`);
+  }
+
+  /** Once to each policy that has to do with the interface. */
+  #tell(name: string, text: string): void {
+    for (const listener of this.#listeners.values()) {
+      const line = `${name}: ${text}`;
+      if (this.#filters(listener, name).length === 0 || listener.told.has(line)) continue;
+      listener.told.add(line);
+      this.#host.log(listener.policy, line);
+    }
+  }
+
+  /** Says which packets are not seen, and why. */
+  #explain(): void {
+    const { all } = this.#host.attachments;
+    for (const listener of this.#listeners.values())
+      for (const { interface: name } of listener.filters) {
+        const held = all.find((one) => one.interface === name);
+        if (name === undefined || this.#groups.has(held?.ifindex ?? -1)) continue;
+        if (held?.mode === "generic" && redirectMaps(held.instance) !== undefined)
+          this.#tell(name, "packet hooks need a guard in native mode: its packets are not seen");
+        else if (held === undefined || redirectMaps(held.instance) === undefined)
+          this.#tell(name, "no guard is there: its packets are not seen until then");
+      }
+  }
+
+  [Symbol.dispose](): void {
+    for (const { watch } of this.#listeners.values()) watch.close();
+    this.#listeners.clear();
+    this.follow();
+    this.#stack?.object.close();
+    this.#stack = undefined;
+  }
+}
+
+/** A program that passes, on no interface: by it frames go into the stack. */
+function openStack(): { object: BpfObject; injector: Injector } {
+  const object = BpfObject.loadSpec(readObjectSpec(builtinPath("pass"), "pass.bpf.o"));
+  const { pass } = object.programs;
+  if (pass === undefined) throw new XdpctlError("XDPCTL_E_NO_PROGRAM", "pass.bpf.o has no program pass");
+  return { object, injector: pass.injector() };
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+import { didYouMean, XdpctlError } from "../errors/index.js";
+import { parseCidr } from "../packet/index.js";
+import { argument, fail, type LuaState, lauxlib, T, TABLE, type TValue } from "./lua.js";
+import { FILTER_PROTOCOLS, type FilterProtocol, type PacketFilter } from "./packet-filter.js";
+import type { PacketHooks } from "./packet-hooks.js";
+import { plainOf } from "./plain.js";
+
+const KEYS = ["interface", "protocol", "port", "source_port", "from", "to", "on_error"] as const;
+
+function port(L: LuaState, key: string, value: unknown): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 65_535) return value;
+  return fail(L, `${key} is a port, 1 to 65535, not ${String(value)}`);
+}
+
+function text(L: LuaState, key: string, value: unknown): string | undefined {
+  if (value === undefined || (typeof value === "string" && value !== "")) return value;
+  return fail(L, `${key} is a text, not ${String(value)}`);
+}
+
+function protocol(L: LuaState, value: unknown): FilterProtocol | number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 253) return value;
+  const name = FILTER_PROTOCOLS.find((known) => known === value);
+  const given = String(value);
+  return (
+    name ??
+    fail(
+      L,
+      `protocol: "${given}" is none${didYouMean(given, FILTER_PROTOCOLS)}: ${FILTER_PROTOCOLS.join(", ")}, or 1 to 253`,
+    )
+  );
+}
+
+function block(L: LuaState, key: string, value: unknown): string | undefined {
+  const given = text(L, key, value);
+  if (given === undefined) return undefined;
+  try {
+    parseCidr(given);
+  } catch (error) {
+    if (!XdpctlError.is(error)) throw error;
+    return fail(L, `${key}: ${error.message}`);
+  }
+  return given;
+}
+
+/** The filter that argument `index` is: a table with some of the keys above. */
+function filterArgument(L: LuaState, index: number): PacketFilter {
+  const given = plainOf(L, argument(L, index)) as Record<string, unknown>;
+  for (const key of Object.keys(given))
+    if (!(KEYS as readonly string[]).includes(key))
+      fail(L, `a packet filter has no ${key}${didYouMean(key, KEYS)}: ${KEYS.join(", ")}`);
+  const onError = given.on_error ?? "pass";
+  if (onError !== "pass" && onError !== "drop") fail(L, `on_error is "pass" or "drop"`);
+  const filter = {
+    interface: text(L, "interface", given.interface),
+    protocol: protocol(L, given.protocol),
+    port: port(L, "port", given.port),
+    sourcePort: port(L, "source_port", given.source_port),
+    from: block(L, "from", given.from),
+    to: block(L, "to", given.to),
+    onError,
+  };
+  if (filter.from !== undefined && filter.to !== undefined && filter.from.includes(":") !== filter.to.includes(":"))
+    fail(L, "from and to are of one family, or no packet has both");
+  const portless = filter.protocol !== undefined && filter.protocol !== "tcp" && filter.protocol !== "udp";
+  if (portless && filter.protocol !== 6 && filter.protocol !== 17 && (filter.port ?? filter.sourcePort) !== undefined)
+    fail(L, `${filter.protocol} has no ports`);
+  // What is undefined is left out: it goes through messages, and is compared.
+  return Object.fromEntries(
+    Object.entries(filter).filter(([, value]) => value !== undefined),
+  ) as unknown as PacketFilter;
+}
+
+/** `on("packet", [filter,] fn)`. */
+export function hookPackets(L: LuaState, packets: PacketHooks, copy: (value: TValue | undefined) => TValue): void {
+  const filtered = argument(L, 2)?.type === TABLE;
+  const filter: PacketFilter = filtered ? filterArgument(L, 2) : { onError: "pass" };
+  lauxlib.luaL_checktype(L, filtered ? 3 : 2, T.function);
+  packets.add(L, filter, copy(argument(L, filtered ? 3 : 2)));
+}

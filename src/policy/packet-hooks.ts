@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+import { didYouMean } from "../errors/index.js";
+import { armGuard } from "./guard.js";
+import {
+  BOOLEAN,
+  fail,
+  type LuaState,
+  ldo,
+  lobject,
+  NIL,
+  STRING,
+  type TString,
+  type TValue,
+  textOf,
+  USERDATA,
+} from "./lua.js";
+import { type PacketFilter, PacketMatch } from "./packet-filter.js";
+import { PACKET_VERDICT, type PacketRing } from "./packet-ring.js";
+import { PacketView } from "./packet-view.js";
+import { DURATIONS, HOOK, type Shared, WORD } from "./shared.js";
+
+const { TValue: Value } = lobject;
+
+/** Packets that are handled before timers and messages have their turn. */
+const BATCH = 64;
+const BATCH_MS = 5;
+const MOST_HOOKS = 16;
+const ANSWERS = ["pass", "drop", "reply"] as const;
+
+interface Hook {
+  readonly filter: PacketFilter;
+  readonly match: PacketMatch;
+  readonly fn: TValue;
+}
+
+/** The packet hooks of one script, and their turn at the frames that wait. */
+export class PacketHooks {
+  readonly view = new PacketView();
+  /** The userdata that hooks get: always the same. */
+  userdata: unknown;
+  readonly #hooks: Hook[] = [];
+  readonly #ring: PacketRing;
+  readonly #shared: Shared;
+  readonly #hookMs: number;
+  readonly #signal: () => void;
+  /** The hook that runs, for what becomes of its packet when it fails. */
+  #running: Hook | undefined;
+
+  constructor(ring: PacketRing, shared: Shared, hookMs: number, signal: () => void) {
+    this.#ring = ring;
+    this.#shared = shared;
+    this.#hookMs = hookMs;
+    this.#signal = signal;
+  }
+
+  get filters(): PacketFilter[] {
+    return this.#hooks.map(({ filter }) => filter);
+  }
+
+  add(L: LuaState, filter: PacketFilter, fn: TValue): void {
+    if (this.#hooks.length >= MOST_HOOKS) fail(L, `a script has at most ${MOST_HOOKS} packet hooks`);
+    this.#hooks.push({ filter, match: new PacketMatch(filter), fn });
+  }
+
+  get pending(): boolean {
+    return this.#ring.head !== this.#ring.done;
+  }
+
+  /** Answers frames, up to a batch; to be called protected, and followed by `settle`. `count` counts a call. */
+  drain(L: LuaState, count: () => number): void {
+    const ring = this.#ring;
+    const { view } = this;
+    const { head } = ring;
+    let before = performance.now();
+    const stop = before + BATCH_MS;
+    for (let i = 0; i < BATCH && ring.done !== head && before <= stop; i++) {
+      const n = ring.done;
+      view.at(ring.bytes, ring.start(n), ring.end(n), ring.ifindex(n));
+      let verdict: number = PACKET_VERDICT.pass;
+      for (const hook of this.#hooks) {
+        if (verdict !== PACKET_VERDICT.pass) break;
+        if (!this.#wants(hook)) continue;
+        this.#running = hook;
+        armGuard(before, this.#hookMs);
+        const { words, durations } = this.#shared;
+        words[WORD.hook] = HOOK.packet;
+        words[WORD.beat] = ((words[WORD.beat] as number) + 1) | 0;
+        const calls = count();
+        verdict = this.#call(L, hook.fn);
+        this.#running = undefined;
+        const after = performance.now();
+        durations[calls & (DURATIONS - 1)] = (after - before) * 1000;
+        before = after;
+      }
+      if (verdict === PACKET_VERDICT.reply && !view.answer.store(ring, n)) verdict = PACKET_VERDICT.drop;
+      ring.answer(n, verdict);
+      ring.done = (n + 1) | 0;
+    }
+  }
+
+  #wants({ filter, match }: Hook): boolean {
+    if (filter.interface !== undefined && textOf(this.view.interface.realstring) !== filter.interface) return false;
+    return match.matches(this.view.frame);
+  }
+
+  #call(L: LuaState, fn: TValue): number {
+    const base = L.top;
+    L.stack[L.top++] = new Value(fn.type, fn.value);
+    L.stack[L.top++] = new Value(USERDATA, this.userdata);
+    this.view.current = true;
+    ldo.luaD_callnoyield(L, base, 1);
+    const answer = L.stack[L.top - 1] as TValue;
+    const verdict = this.#verdict(L, answer);
+    L.top = base;
+    return verdict;
+  }
+
+  #verdict(L: LuaState, answer: TValue): number {
+    // `return address and p:dns_answer(address)` says nothing by false.
+    if (answer.type === NIL || (answer.type === BOOLEAN && answer.value === false)) return PACKET_VERDICT.pass;
+    if (answer.type !== STRING) return fail(L, `a packet hook answers ${ANSWERS.join(", ")}, as a string, or nothing`);
+    const text = textOf((answer.value as TString).realstring);
+    switch (text) {
+      case "pass":
+        return PACKET_VERDICT.pass;
+      case "drop":
+        return PACKET_VERDICT.drop;
+      case "reply":
+        if (this.view.answer.made) return PACKET_VERDICT.reply;
+        return fail(L, "there is no reply: make one by p:udp_reply, p:tcp_rst or p:dns_answer");
+      default:
+        return fail(L, `"${text}" is no answer of a packet hook${didYouMean(text, ANSWERS)}: ${ANSWERS.join(", ")}`);
+    }
+  }
+
+  /** After `drain`, however it ended: the packet of a hook that failed gets its default, and the controller is told. */
+  settle(): void {
+    this.view.current = false;
+    const hook = this.#running;
+    this.#running = undefined;
+    if (hook !== undefined) {
+      const ring = this.#ring;
+      ring.answer(ring.done, PACKET_VERDICT[hook.filter.onError]);
+      ring.done = (ring.done + 1) | 0;
+    }
+    this.#signal();
+  }
+}

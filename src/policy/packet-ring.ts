@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+
+/** Frames that wait for a policy, or for the controller to do what it answered; a power of two. */
+const SLOTS = 1024;
+const SLOT_BYTES = 4096;
+/** 32-bit words in front of each frame. */
+const HEADER_WORDS = 8;
+const HEADER_BYTES = HEADER_WORDS * 4;
+/** Of a slot: where its frame begins (in the slot) and how long it is, and what it came with. */
+const FIELD = { start: 0, length: 1, ifindex: 2, port: 3, verdict: 4 } as const;
+
+const WORD = { head: 0, done: 1 } as const;
+const WORDS_BYTES = 64;
+
+/** What a policy answered. */
+export const PACKET_VERDICT = { drop: 0, pass: 1, reply: 2 } as const;
+
+/**
+ * Frames on their way to a policy's worker and back, in memory that both threads share. The controller writes frames at
+ * `head`; the worker answers them in their order and moves `done`; the controller does what was answered and takes the
+ * slots back. What lies between `done` and `head` is the worker's, all else the controller's.
+ */
+export class PacketRing {
+  readonly buffer: SharedArrayBuffer;
+  /** The slots; a frame lies in one of them. */
+  readonly bytes: Uint8Array;
+  readonly #words: Int32Array;
+  readonly #fields: Int32Array;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.buffer = buffer;
+    this.#words = new Int32Array(buffer, 0, WORDS_BYTES / 4);
+    this.bytes = new Uint8Array(buffer, WORDS_BYTES);
+    this.#fields = new Int32Array(buffer, WORDS_BYTES);
+  }
+
+  static allocate(): PacketRing {
+    return new PacketRing(new SharedArrayBuffer(WORDS_BYTES + SLOTS * SLOT_BYTES));
+  }
+
+  get head(): number {
+    return Atomics.load(this.#words, WORD.head);
+  }
+
+  get done(): number {
+    return Atomics.load(this.#words, WORD.done);
+  }
+
+  set head(value: number) {
+    Atomics.store(this.#words, WORD.head, value);
+  }
+
+  set done(value: number) {
+    Atomics.store(this.#words, WORD.done, value);
+  }
+
+  /** How many frames it holds. */
+  get size(): number {
+    return SLOTS;
+  }
+
+  /** The bytes that the frame number `n` may use: from here… */
+  low(n: number): number {
+    return (n & (SLOTS - 1)) * SLOT_BYTES + HEADER_BYTES;
+  }
+
+  /** …up to here. */
+  high(n: number): number {
+    return (n & (SLOTS - 1)) * SLOT_BYTES + SLOT_BYTES;
+  }
+
+  #field(n: number, field: number): number {
+    return this.#fields[((n & (SLOTS - 1)) * SLOT_BYTES) / 4 + field] as number;
+  }
+
+  #set(n: number, field: number, value: number): void {
+    this.#fields[((n & (SLOTS - 1)) * SLOT_BYTES) / 4 + field] = value;
+  }
+
+  /** Where the frame begins in `bytes`, and where it ends. */
+  start(n: number): number {
+    return this.#field(n, FIELD.start);
+  }
+
+  end(n: number): number {
+    return this.#field(n, FIELD.start) + this.#field(n, FIELD.length);
+  }
+
+  ifindex(n: number): number {
+    return this.#field(n, FIELD.ifindex);
+  }
+
+  /** The controller's number of where it came from. */
+  port(n: number): number {
+    return this.#field(n, FIELD.port);
+  }
+
+  verdict(n: number): number {
+    return this.#field(n, FIELD.verdict);
+  }
+
+  answer(n: number, verdict: number): void {
+    this.#set(n, FIELD.verdict, verdict);
+  }
+
+  /** Copies a frame into the slot; false where it is too long for one. */
+  write(n: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const length = end - start;
+    const at = this.low(n);
+    if (length > SLOT_BYTES - HEADER_BYTES) return false;
+    // A copy byte by byte costs less than a view for short frames.
+    if (length <= 256) for (let i = 0; i < length; i++) this.bytes[at + i] = bytes[start + i] as number;
+    else this.bytes.set(bytes.subarray(start, end), at);
+    this.#set(n, FIELD.start, at);
+    this.#set(n, FIELD.length, length);
+    return true;
+  }
+
+  describe(n: number, ifindex: number, port: number): void {
+    this.#set(n, FIELD.ifindex, ifindex);
+    this.#set(n, FIELD.port, port);
+  }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+import { interfaceName } from "../linux/index.js";
+import { ETHERTYPE, FrameView, IP_PROTOCOL } from "../packet/index.js";
+import { AddressStrings } from "./addresses.js";
+import { lstring, type TString } from "./lua.js";
+import { PacketAnswer } from "./packet-answer.js";
+
+/** The packet that a hook looks at: one object, pointed at frame after frame. Offsets that scripts use begin at the frame. */
+export class PacketView {
+  bytes: Uint8Array = new Uint8Array(0);
+  start = 0;
+  end = 0;
+  ifindex = 0;
+  /** False outside of the hook's call: a script may have kept it. */
+  current = false;
+  readonly frame = new FrameView();
+  readonly answer = new PacketAnswer();
+  readonly #addresses = new AddressStrings();
+  readonly #interfaces = new Map<number, TString>();
+
+  at(bytes: Uint8Array, start: number, end: number, ifindex: number): void {
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+    this.ifindex = ifindex;
+    this.answer.made = false;
+    this.frame.at(bytes, start, end);
+  }
+
+  /** Names may have changed: they are asked for again. */
+  forgetInterfaces(): void {
+    this.#interfaces.clear();
+  }
+
+  get interface(): TString {
+    let name = this.#interfaces.get(this.ifindex);
+    if (name === undefined) {
+      name = lstring.luaS_newliteral(null, interfaceName(this.ifindex) ?? `#${this.ifindex}`);
+      if (this.#interfaces.size > 4096) this.#interfaces.clear();
+      this.#interfaces.set(this.ifindex, name);
+    }
+    return name;
+  }
+
+  /** Source (0) or destination (1) as text; undefined where the frame is no IP. */
+  address(side: number): TString | undefined {
+    const { frame } = this;
+    if (frame.network === ETHERTYPE.IPV6)
+      return this.#addresses.v6(this.bytes, side === 0 ? frame.ipv6.srcAt : frame.ipv6.dstAt);
+    if (frame.network !== ETHERTYPE.IPV4) return undefined;
+    const at = frame.ipv4.start + 12 + 4 * side;
+    const { bytes } = this;
+    const high = (bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8);
+    return this.#addresses.v4(((bytes[at] as number) | ((bytes[at + 1] as number) << 8) | (high << 16)) >>> 0);
+  }
+
+  /** Of IP; -1 where there is none. */
+  get protocol(): number {
+    const { frame } = this;
+    if (frame.network === ETHERTYPE.IPV4) return frame.ipv4.protocol;
+    return frame.network === ETHERTYPE.IPV6 ? frame.ipv6.protocol : -1;
+  }
+
+  /** Where the payload of TCP, UDP or ICMP begins in `bytes`; -1 where there is none of these. */
+  get payloadAt(): number {
+    const view = this.#transport();
+    return view === undefined ? -1 : view.payloadStart;
+  }
+
+  get payloadEnd(): number {
+    const view = this.#transport();
+    return view === undefined ? -1 : view.payloadEnd;
+  }
+
+  #transport(): { payloadStart: number; payloadEnd: number } | undefined {
+    const { frame } = this;
+    switch (frame.transport) {
+      case 0:
+        return undefined;
+      case IP_PROTOCOL.TCP:
+        return frame.tcp;
+      case IP_PROTOCOL.UDP:
+        return frame.udp;
+      default:
+        return frame.icmp;
+    }
+  }
+}
