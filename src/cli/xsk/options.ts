@@ -6,7 +6,7 @@ import { parseCount, parseDuration } from "../quantities.js";
 import { parsePort, parseTarget } from "../targets.js";
 
 /** What every command of `xsk` takes. */
-export interface SocketArguments {
+export interface ServeArguments {
   queue: number;
   mode: "auto" | "native" | "generic";
   copy: "auto" | "copy" | "zerocopy";
@@ -16,6 +16,10 @@ export interface SocketArguments {
   stats?: true | number;
   count?: number;
   for?: number;
+}
+
+/** What those take that leave a part of the frames to the network stack. */
+export interface SocketArguments extends ServeArguments {
   protocol?: string;
   port?: number;
   from?: string;
@@ -29,22 +33,28 @@ const oneOf =
     throw usage(`${JSON.stringify(text)} is no ${what}`, words.join(", "));
   };
 
-/** Adds the options of a socket and of how long it is served. */
-export function socketOptions(command: Command): Command {
+/** Adds the options of sockets and of how long they are served. A command with more to wait for than one socket can't poll. */
+export function serveOptions(command: Command, { waits = ["loop", "poll", "spin"], wait = "poll", frames = 4096 } = {}): Command {
+  const listed = waits.join(" or ").replace(" or ", waits.length > 2 ? ", " : " or ");
   return command
     .option("-q, --queue <n>", "queue of the interface", (text) => parseCount("queue", text, 0, 255), 0)
     .option("--mode <mode>", "auto, native or generic", oneOf("mode", ["auto", "native", "generic"]), "auto")
     .option("--copy <how>", "auto, copy or zerocopy", oneOf("way to copy", ["auto", "copy", "zerocopy"]), "auto")
-    .option("--wait <how>", "loop, poll or spin", oneOf("way to wait", ["loop", "poll", "spin"]), "poll")
-    .option("--frames <n>", "frames of the UMEM", (text) => parseCount("number of frames", text), 4096)
+    .option("--wait <how>", listed, oneOf("way to wait here", waits), wait)
+    .option("--frames <n>", "frames of the UMEM", (text) => parseCount("number of frames", text), frames)
     .option("--ring <n>", "descriptors of each ring, a power of two", (text) => parseCount("ring size", text), 2048)
-    .option("--protocol <name>", "take only tcp, udp, icmp, icmpv6, arp, or a protocol's number")
-    .option("--port <n>", "take only this destination port", parser(parsePort))
-    .option("--from <prefix>", "take only what comes from these addresses", parser(parseTarget))
-    .option("--to <prefix>", "take only what goes to these addresses", parser(parseTarget))
     .option("--stats [interval]", "show where the packets went, every second or so", parser(parseDuration))
     .option("-n, --count <n>", "end after N packets", (text) => parseCount("count", text))
     .option("--for <duration>", "end after this time", parser(parseDuration));
+}
+
+/** The same for one interface, with the options that pick frames. */
+export function socketOptions(command: Command): Command {
+  return serveOptions(command)
+    .option("--protocol <name>", "take only tcp, udp, icmp, icmpv6, arp, or a protocol's number")
+    .option("--port <n>", "take only this destination port", parser(parsePort))
+    .option("--from <prefix>", "take only what comes from these addresses", parser(parseTarget))
+    .option("--to <prefix>", "take only what goes to these addresses", parser(parseTarget));
 }
 
 /** The options of the library's socket. */

@@ -1,10 +1,26 @@
 // SPDX-License-Identifier: MIT
-import { type FrameHandler, Umem, XskSocket, type XskStatistics } from "../../xsk/index.js";
+import { type FrameHandler, Umem, XskSocket } from "../../xsk/index.js";
 import { usage } from "../command.js";
-import { type Context, settle } from "../context.js";
-import { formatCompact } from "../quantities.js";
-import { layout } from "../table.js";
-import { type SocketArguments, xskOptions } from "./options.js";
+import { type Context, type Live, settle } from "../context.js";
+import { type ServeArguments, type SocketArguments, xskOptions } from "./options.js";
+import { type Counts, placeOf, Report } from "./report.js";
+
+/** What is done with the frames of one interface. */
+export interface Side {
+  readonly handler: FrameHandler;
+  /** Counted by the handler; shown with the socket's own counters. */
+  readonly counts?: Counts;
+}
+
+export interface Work {
+  /** In the order of the interfaces. */
+  readonly sides: readonly Side[];
+  /** Ends what runs beside the sockets. */
+  close?(): void;
+}
+
+/** Says what is done, once the sockets are open. */
+type Begin = (nics: readonly XskSocket[], live: Live) => Work | Promise<Work>;
 
 /** One socket on one interface, served until Ctrl-C, `--count` or `--for`; `--stats` shows it at work. */
 export async function serveInterface(
@@ -12,74 +28,98 @@ export async function serveInterface(
   name: string,
   given: SocketArguments,
   handler: FrameHandler,
+  counts: Counts = {},
+): Promise<void> {
+  await serveInterfaces(context, [name], given, () => ({ sides: [{ handler, counts }] }));
+}
+
+/** One socket on each of the interfaces, all on one UMEM, so that frames go from one to the other without a copy. */
+export async function serveInterfaces(
+  context: Context,
+  names: readonly string[],
+  given: ServeArguments,
+  begin: Begin,
 ): Promise<void> {
   if (context.kind === "script" && given.count === undefined && given.for === undefined)
     throw usage("in a script, this has no end", "write --count N or --for DURATION");
-  const { signal } = context;
+  if (new Set(names).size !== names.length) throw usage("the same interface twice", "name two");
   const json = context.terminal.jsonMode;
   const live = await context.live();
   const umem = Umem.create({ frameCount: given.frames, checked: false });
   const timers: NodeJS.Timeout[] = [];
+  let work: Work | undefined;
   try {
-    const nic = XskSocket.open(umem, name, xskOptions(given));
-    const facts = { interface: nic.interface, queue: nic.queue, mode: nic.mode ?? null, copy: nic.copy };
-    const because = nic.fallback === undefined ? "" : ` (${nic.fallback})`;
-    if (!json) context.terminal.note(`${name}  queue ${nic.queue}  ${nic.mode}${because}  ${nic.copy}`);
-    const started = performance.now();
-    const show = (last: boolean): void => {
-      const { statistics } = nic;
-      const seconds = (performance.now() - started) / 1000;
-      if (json) live.write(`${JSON.stringify({ ...facts, seconds, ...statistics, ...(last ? { last } : {}) })}\n`);
-      else live.write(`${statisticsText(statistics, seconds).join("\n")}\n`);
-    };
+    const nics = names.map((name) => XskSocket.open(umem, name, socketOptionsOf(given, names.length)));
+    if (!json) for (const nic of nics) context.terminal.note(described(nic));
+    work = await begin(nics, live);
+    const { sides } = work;
+    const counted = nics.map((nic, i) => ({ nic, counts: sides[i]?.counts ?? {} }));
+    const report = new Report(live, json, counted);
+    const stop = (): void => nics.forEach((nic) => void nic.stop());
     if (given.stats !== undefined)
-      timers.push(setInterval(() => show(false), 1000 * (given.stats === true ? 1 : given.stats)));
-    if (given.for !== undefined) timers.push(setTimeout(() => nic.stop(), 1000 * given.for));
-    await nic.serve(counted(nic, handler, given.count), { wait: given.wait, signal });
-    show(true);
-    nic.close();
-    await settle(live.drained(), signal);
+      timers.push(setInterval(() => report.show(false), 1000 * (given.stats === true ? 1 : given.stats)));
+    if (given.for !== undefined) timers.push(setTimeout(stop, 1000 * given.for));
+    await serveAll(context, nics, limited(sides, given.count, stop), given);
+    await sentAll(nics);
+    report.show(true);
+    for (const nic of nics) nic.close();
+    await settle(live.drained(), context.signal);
   } finally {
     for (const timer of timers) clearTimeout(timer);
+    work?.close?.();
     umem.close();
     live.close();
   }
 }
 
-/** Ends after so many packets. */
-function counted(nic: XskSocket, handler: FrameHandler, count: number | undefined): FrameHandler {
-  if (count === undefined) return handler;
-  let left = count;
-  return (frame) => {
-    if (left === 0) return;
-    handler(frame);
-    if (--left === 0) nic.stop();
-  };
+/** Half of the frames stay free for what is made and sent, however many sockets receive. */
+function socketOptionsOf(given: ServeArguments, sockets: number): ReturnType<typeof xskOptions> {
+  const options = xskOptions(given);
+  const fill = 2 ** Math.floor(Math.log2(Math.max(2 * sockets, given.frames) / (2 * sockets)));
+  return { ...options, rings: { ...options.rings, fill: Math.min(given.ring, fill) } };
 }
 
-/** The one table that answers where the packets went. */
-function statisticsText(statistics: XskStatistics, seconds: number): string[] {
-  const rows: [string, number, string][] = [
-    ["received", statistics.received, "from the RX ring"],
-    ["sent", statistics.sent, "into the TX ring"],
-    ["forwarded", statistics.forwarded, "to another socket"],
-    ["taken", statistics.taken, "kept as packets"],
-    ["dropped", statistics.dropped, "by the program"],
-    ["TX ring full", statistics.txRingFull, "dropped: the kernel did not send fast enough"],
-    ["invalid", statistics.invalid, "dropped: empty, or not inside their frame"],
-    ["RX ring full", statistics.rxRingFull, "dropped by the kernel: the program was too slow"],
-    ["fill ring empty", statistics.fillRingEmpty, "dropped by the kernel: no frame to receive into"],
-    ["RX dropped", statistics.rxDropped, "dropped by the kernel: too long for a frame, or other reasons"],
-    ["RX invalid", statistics.rxInvalid, "descriptors of the fill ring that the kernel refused"],
-    ["TX invalid", statistics.txInvalid, "descriptors of the TX ring that the kernel refused"],
-    ["wake-ups", statistics.sendWakeups + statistics.receiveWakeups, "calls of sendto and recvfrom"],
-    ["waits", statistics.waits, "calls of poll, or turns of the event loop"],
-  ];
-  const rate = (n: number): string => `${formatCompact(n / Math.max(seconds, 0.001))}/s`;
-  const always = new Set(["received", "sent", "dropped", "wake-ups"]);
-  const shown = rows.filter(([what, n]) => n > 0 || always.has(what));
-  return layout(
-    [{ title: "PACKETS" }, { title: "COUNT", align: "right" }, { title: "RATE", align: "right" }, { title: "WHERE" }],
-    shown.map(([what, n, where]) => [what, n, rate(n), where]),
-  );
+function described(nic: XskSocket): string {
+  const { interface: name, queue, mode, copy } = placeOf(nic);
+  return `${name}  queue ${queue}  ${mode}${nic.fallback === undefined ? "" : ` (${nic.fallback})`}  ${copy}`;
+}
+
+async function serveAll(
+  context: Context,
+  nics: readonly XskSocket[],
+  handlers: readonly FrameHandler[],
+  { wait }: ServeArguments,
+): Promise<void> {
+  const options = {
+    wait,
+    signal: context.signal,
+    ...(wait === "loop" ? { loop: await context.loop() } : {}),
+    // Several sockets spin by turns.
+    ...(nics.length > 1 ? { yieldMs: 0 } : {}),
+  };
+  await Promise.all(nics.map((nic, i) => nic.serve(handlers[i] as FrameHandler, options)));
+}
+
+/** Ends after so many packets, of all sockets together. */
+function limited(sides: readonly Side[], count: number | undefined, stop: () => void): FrameHandler[] {
+  const handlers = sides.map(({ handler }) => handler);
+  if (count === undefined) return handlers;
+  let left = count;
+  return handlers.map((handler) => (frame) => {
+    if (left === 0) return;
+    handler(frame);
+    if (--left === 0) stop();
+  });
+}
+
+const PATIENCE_MS = 100;
+
+/** Waits a moment for what is still being sent, so that the last numbers add up. */
+async function sentAll(nics: readonly XskSocket[]): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    for (const nic of nics) nic.receive(0);
+    if (nics.every((nic) => nic.statistics.sending === 0) || performance.now() > deadline) return;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }
