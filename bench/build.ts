@@ -21,7 +21,15 @@ function compile(output: string, source: string, command: string, args: readonly
 export function cProgram(name: string, libraries: readonly string[] = ["bpf"]): string {
   const source = `bench/c/${name}.c`;
   const output = `${OUT}/${name}`;
-  return compile(output, source, "gcc", ["-O2", "-Wall", "-Wextra", "-o", output, source, ...libraries.map((one) => `-l${one}`)]);
+  return compile(output, source, "gcc", [
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-o",
+    output,
+    source,
+    ...libraries.map((one) => `-l${one}`),
+  ]);
 }
 
 /** Compiles bench/bpf/NAME.bpf.c; returns the object's path. */

@@ -46,6 +46,7 @@ async function run(ms: number): Promise<string> {
   const used = process.cpuUsage(cpuBefore);
   const after = socket.statistics;
   const packets = what === "tx" ? after.sent - before.sent : after.received - before.received;
+  if (process.env.XSK_WAITS !== undefined) console.error(`waits ${after.waits - before.waits}`);
   return `${packets} ${elapsed} ${after.sendWakeups - before.sendWakeups} ${used.user} ${used.system}`;
 }
 

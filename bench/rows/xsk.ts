@@ -14,6 +14,7 @@ const TITLE: Record<Work, string> = {
   tx: "AF_XDP transmit only",
 };
 const MS = 2000;
+const WARM_MS = 1000;
 /** Traffic begins before a leg and ends after it. */
 const MARGIN = 400;
 /** CPUs of the generator and of the side that is measured. */
@@ -27,12 +28,12 @@ interface Leg {
   userNs: number;
 }
 
-async function measure(side: LineProcess, traffic: LineProcess | undefined): Promise<Leg> {
+async function measure(side: LineProcess, traffic: LineProcess | undefined, ms = MS): Promise<Leg> {
   const opened = await side.ask("open");
   if (opened !== "0") throw new Error(`the socket can not be opened: ${opened}`);
-  traffic?.send(`${MS + MARGIN}`);
+  traffic?.send(`${ms + MARGIN}`);
   if (traffic !== undefined) await new Promise((resolve) => setTimeout(resolve, MARGIN / 2));
-  const answer = await side.ask(`run ${MS}`);
+  const answer = await side.ask(`run ${ms}`);
   await traffic?.receive();
   await side.ask("close");
   const [packets = 0, ns = 1, sendtos = 0, user = 0] = answer.split(" ").map(Number);
@@ -51,10 +52,14 @@ async function compare(work: Work, quick: boolean, log: (text: string) => void):
   const leg = async (side: 0 | 1, process: LineProcess): Promise<number> => {
     const result = await measure(process, traffic);
     seen[side].push(result);
-    log(`${work} ${side === 0 ? "ours" : "C"} ${(result.pps / 1000).toFixed(0)} kpps, ${result.userNs.toFixed(0)} ns user`);
+    log(
+      `${work} ${side === 0 ? "ours" : "C"} ${(result.pps / 1000).toFixed(0)} kpps, ${result.userNs.toFixed(0)} ns user`,
+    );
     return result.pps;
   };
   try {
+    // Compiling is no part of a packet's cost.
+    for (const side of [ours, c]) await measure(side, traffic, WARM_MS);
     const figures = await alternate(
       () => leg(0, ours),
       () => leg(1, c),

@@ -121,22 +121,22 @@ export function sendFd(fd: number, bytes: NodeJS.TypedArray, flags = 0): number 
   }
 }
 
-const wake_ = lazy<(fd: number, buffer: null, length: number, flags: number, address: null, size: number) => number>(
-  libc,
-  "long sendto(int, const void *, size_t, int, const void *, uint32_t)",
-);
-const wakeReceive_ = lazy<
-  (fd: number, buffer: null, length: number, flags: number, address: null, size: null) => number
->(libc, "long recvfrom(int, void *, size_t, int, void *, void *)");
+let sendto: (fd: number, buffer: null, length: number, flags: number, address: null, size: number) => number;
+let recvfrom: (fd: number, buffer: null, length: number, flags: number, address: null, size: null) => number;
 
-/** sendto(2) of nothing: an AF_XDP socket's driver is told to look at its TX ring. 0 or the negative errno. */
+/**
+ * sendto(2) of nothing: an AF_XDP socket's driver is told to look at its TX ring. 0 or the negative errno. Bound without
+ * `lazy`, whose arguments go through an array: this is called for every batch.
+ */
 export function wakeSend(fd: number): number {
-  return wake_(fd, null, 0, MSG_DONTWAIT, null, 0) < 0 ? -lastErrno() : 0;
+  sendto ??= libc.func("long sendto(int, const void *, size_t, int, const void *, uint32_t)") as typeof sendto;
+  return sendto(fd, null, 0, MSG_DONTWAIT, null, 0) < 0 ? -lastErrno() : 0;
 }
 
 /** recvfrom(2) of nothing: an AF_XDP socket's driver is told to look at its fill ring. 0 or the negative errno. */
 export function wakeReceive(fd: number): number {
-  return wakeReceive_(fd, null, 0, MSG_DONTWAIT, null, null) < 0 ? -lastErrno() : 0;
+  recvfrom ??= libc.func("long recvfrom(int, void *, size_t, int, void *, void *)") as typeof recvfrom;
+  return recvfrom(fd, null, 0, MSG_DONTWAIT, null, null) < 0 ? -lastErrno() : 0;
 }
 
 /** getsockopt(2) into `value`; returns the length, or the negative errno. */

@@ -23,6 +23,7 @@ import {
   XDP_USE_SG,
   XDP_ZEROCOPY,
 } from "./abi.js";
+import { failureOf } from "./failure.js";
 import { makeRings, type RingSizes } from "./ring.js";
 import type { Umem } from "./umem.js";
 
@@ -46,7 +47,6 @@ export interface Place {
   readonly copy: CopyRequest;
   readonly needWakeup: boolean;
   readonly multiBuffer: boolean;
-  readonly up: boolean;
   readonly busyPoll: BusyPoll | undefined;
 }
 
@@ -119,10 +119,7 @@ function refused(number: number, place: Place): XdpctlError {
     case errno.EBUSY:
       return new XdpctlError("XDPCTL_E_QUEUE_BUSY", `queue ${queue} of ${name} has an AF_XDP socket already`, details);
     case errno.ENETDOWN:
-      return new XdpctlError("XDPCTL_E_INTERFACE_DOWN", `${name} is down`, {
-        ...details,
-        remedy: `set it up: ip link set dev ${name} up`,
-      });
+      return failureOf(number, place);
     case errno.ENODEV:
       return new XdpctlError("XDPCTL_E_NO_INTERFACE", `${name} is gone`, details);
     case errno.EOPNOTSUPP:
@@ -130,7 +127,6 @@ function refused(number: number, place: Place): XdpctlError {
         return new XdpctlError("XDPCTL_E_ZERO_COPY", `the driver of ${name} has no zero copy`, details);
       break;
     case errno.EINVAL:
-      if (!place.up) break;
       return new XdpctlError("XDPCTL_E_NO_QUEUE", `${name} has no queue ${queue}, or not this way`, {
         ...details,
         remedy: `\`ethtool -l ${name}\` shows its queues${place.multiBuffer ? "; multiBuffer needs Linux 6.6" : ""}`,

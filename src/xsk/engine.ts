@@ -97,14 +97,20 @@ export class Engine {
     const unaligned = this.#unaligned;
     const frameSize = this.#frameSize;
     const aligned = -frameSize;
-    const direct = n < this.owed ? n : this.owed;
+    const { length } = umem;
+    // The loop of a batch writes into the fill ring itself, and has not told it yet.
+    const direct = this.busy ? 0 : n < this.owed ? n : this.owed;
     let at = completion.consumer;
     let to = fill.producer;
+    let left = direct;
     for (let i = 0; i !== n; i++) {
       const address = (slots[(at & mask) << 1] as number) | 0;
       const frame = unaligned ? address - (address % frameSize) : address & aligned;
       at = (at + 1) | 0;
-      if (i < direct) {
+      // The kernel completes a descriptor outside the UMEM, too: it is no frame.
+      if (frame < 0 || frame >= length) continue;
+      if (left !== 0) {
+        left--;
         if (owners !== undefined) owners.move(frame, OWNER.tx, OWNER.fill);
         fill.slots[(to & fill.mask) << 1] = frame;
         to = (to + 1) | 0;
@@ -113,13 +119,14 @@ export class Engine {
     completion.release(n);
     this.sending -= n;
     this.counters.completed += n;
-    if (direct === 0) return;
-    this.owed -= direct;
-    fill.submit(direct);
+    if (direct === left) return;
+    this.owed -= direct - left;
+    fill.submit(direct - left);
   }
 
   /** Gives the fill ring what it lacks, as far as frames are free. */
   pay(): void {
+    if (this.busy) return;
     const { umem, fill } = this;
     // Frames that came in here and left by another socket are taken back there.
     if (umem.freeCount < this.owed) umem.reap();

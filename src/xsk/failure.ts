@@ -14,7 +14,7 @@ export interface Where {
 export function failureOf(number: number, where: Where): XdpctlError {
   const name = where.interface;
   if (number === errno.ENETDOWN)
-    return new XdpctlError("XDPCTL_E_INTERFACE_DOWN", `${name} was set down`, {
+    return new XdpctlError("XDPCTL_E_INTERFACE_DOWN", `${name} is down`, {
       errno: number,
       remedy: `set it up: ip link set dev ${name} up`,
     });

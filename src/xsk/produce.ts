@@ -18,36 +18,31 @@ export function produce(engine: Engine, cursor: Cursor, handler: FrameHandler, b
   const room = n === 0 ? 0 : engine.room(n);
   if (n > room) n = room;
   let sent = 0;
+  // The frame that the handler has in hand: where it throws, or leaves it unsent, the frame is free again.
+  let frame = -1;
   const nested = engine.busy;
   engine.busy = true;
   try {
     while (sent < n) {
-      const frame = umem.take(OWNER.user);
+      frame = umem.take(OWNER.user);
       cursor.first = frame;
       cursor.limit = (frame + frameSize) | 0;
       cursor.start = (frame + DEFAULT_HEADROOM) | 0;
       cursor.end = cursor.start;
       cursor.verdict = VERDICT.drop;
-      let kept = false;
-      try {
-        handler(cursor);
-        kept = cursor.verdict === VERDICT.send && cursor.start >= frame && inside(cursor);
-      } finally {
-        if (!kept) umem.give(frame, OWNER.user);
-      }
-      if (!kept) break;
+      handler(cursor);
+      const { start, end } = cursor;
+      if (cursor.verdict !== VERDICT.send || start < frame || end <= start || end > cursor.limit) break;
       if (owners !== undefined) owners.move(frame, OWNER.user, OWNER.tx);
-      engine.stage(cursor.start, (cursor.end - cursor.start) | 0);
+      frame = -1;
+      engine.stage(start, (end - start) | 0);
       sent = (sent + 1) | 0;
     }
   } finally {
+    if (frame >= 0) umem.give(frame, OWNER.user);
     engine.flush();
     engine.busy = nested;
     if (!nested && engine.fd < 0) engine.unmap();
   }
   return sent;
-}
-
-function inside(cursor: Cursor): boolean {
-  return cursor.end > cursor.start && cursor.end <= cursor.limit;
 }

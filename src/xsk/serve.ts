@@ -72,25 +72,31 @@ async function inPlace({ engine, cursor, handler, where, signal, options }: Serv
   const yieldMs = options.yieldMs ?? YIELD_MS;
   const spin = options.wait === "spin";
   const poll = new Poll([engine.fd]);
-  let looked = performance.now();
+  // Half of it, so that a wait that began late does not make the turn of the others twice as late.
+  const timeout = Math.max(1, yieldMs >> 1);
+  let looked = Date.now();
   while (!signal.aborted) {
-    const until = performance.now() + yieldMs;
-    for (let now = 0; now < until; now = performance.now()) {
+    const began = Date.now();
+    let now = began;
+    // The clock is read once a wake-up. It may be set back: that ends the turn, too.
+    while (now - began < yieldMs && now >= began) {
+      const before = engine.counters.received;
       const n = drain(engine, cursor, handler, batch);
       if (engine.failure !== 0 || engine.fd < 0 || signal.aborted) break;
-      if (n > 0) looked = now;
-      if (spin) continue;
-      engine.counters.waits++;
-      poll.want(0, n < 0 ? POLLOUT : POLLIN);
-      const left = Math.max(0, Math.ceil(until - performance.now()));
-      const ready = poll.wait(engine.waiting ? Math.min(REAP_MS, left) : left);
-      if (ready > 0 && (poll.ready(0) & POLLERR) !== 0) engine.fail(pendingError(engine.fd));
+      if (engine.counters.received !== before) looked = now;
+      if (!spin) {
+        engine.counters.waits++;
+        poll.want(0, n < 0 ? POLLOUT : POLLIN);
+        const ready = poll.wait(engine.waiting ? REAP_MS : timeout);
+        if (ready > 0 && (poll.ready(0) & POLLERR) !== 0) engine.fail(pendingError(engine.fd));
+      }
+      now = Date.now();
     }
-    if (engine.failure === 0 && engine.fd >= 0 && performance.now() - looked > LOOK_MS) {
-      looked = performance.now();
+    if (engine.failure === 0 && engine.fd >= 0 && Math.abs(now - looked) > LOOK_MS) {
+      looked = now;
       look(engine);
     }
-    if (engine.failure !== 0) throw failureOf(engine.failure, where);
+    if (engine.failure !== 0 && !signal.aborted) throw failureOf(engine.failure, where);
     await new Promise((resolve) => setImmediate(resolve));
   }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { BpfMap } from "../bpf/index.js";
 import { XdpctlError } from "../errors/index.js";
-import { POLLOUT, Poll, type Socket, SOL_XDP } from "../linux/index.js";
+import { errno, POLLOUT, Poll, type Socket, SOL_XDP } from "../linux/index.js";
 import type { ModeRequest, VerdictCounts, XdpMode } from "../xdp/index.js";
 import { XDP_MAX_TX_SKB_BUDGET } from "./abi.js";
 import { bindSocket, type BusyPoll, type CopyMode, type CopyRequest, makeSocket, type Place } from "./bind.js";
@@ -116,6 +116,8 @@ export class XskSocket implements Disposable {
    */
   static open(umem: Umem, name: string, options: XskOptions = {}): XskSocket {
     const link = findInterface(name);
+    // The kernel binds to an interface that is down, and then moves nothing.
+    if (!link.up) throw failureOf(errno.ENETDOWN, { interface: name, queue: options.queue ?? 0 });
     const queue = options.queue ?? 0;
     const rings = ringSizes(umem, options.rings ?? {});
     checkRingSizes(rings);
@@ -128,13 +130,18 @@ export class XskSocket implements Disposable {
       copy: options.copy ?? "auto",
       needWakeup: options.needWakeup ?? true,
       multiBuffer: options.multiBuffer ?? false,
-      up: link.up,
       busyPoll: options.busyPoll,
     };
+    for (const other of open) {
+      // The kernel would let them share the rings as well, which two owners can't.
+      if (other.umem === umem && other.ifindex === link.index && other.queue === queue)
+        throw new XdpctlError("XDPCTL_E_QUEUE_BUSY", `queue ${queue} of ${name} has an AF_XDP socket already`);
+    }
     const socket = makeSocket(place);
+    let engine: Engine | undefined;
     let how: Redirect | BpfMap | undefined;
     try {
-      const engine = new Engine(umem, mapRings(socket.fd, rings), socket.fd);
+      engine = new Engine(umem, mapRings(socket.fd, rings), socket.fd);
       const copy = bindSocket(socket, place);
       const budget = Math.min(options.sendBudget ?? SEND_BUDGET, rings.tx);
       // Before Linux 6.17 there is no such option, and a call sends 32.
@@ -149,6 +156,8 @@ export class XskSocket implements Disposable {
       return made;
     } catch (error) {
       if (how instanceof Redirect) how.release();
+      // As long as its rings are mapped, the kernel keeps the socket.
+      engine?.unmap();
       socket.close();
       throw error;
     }

@@ -38,6 +38,7 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
   let at = first;
   let to = fill.producer;
   let bytes = 0;
+  let inHand = -1;
   const last = (first + n) | 0;
   engine.busy = true;
   try {
@@ -56,7 +57,11 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
       bytes += length;
       if (owners !== undefined) owners.move(frame, OWNER.fill, OWNER.user);
       at = (at + 1) | 0;
+      inHand = frame;
       handler(cursor);
+      inHand = -1;
+      // It has closed the socket: all frames are free already.
+      if (engine.fd < 0) break;
       const { verdict } = cursor;
       if (verdict === VERDICT.send) {
         const begin = cursor.start;
@@ -79,6 +84,7 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
     }
   } finally {
     // What a handler threw on is dropped; its frame is not lost.
+    if (inHand >= 0 && engine.fd >= 0 && cursor.verdict !== VERDICT.taken) umem.give(inHand, OWNER.user);
     finish(engine, (at - first) | 0, (to - fill.producer) | 0, bytes);
   }
   return n;
