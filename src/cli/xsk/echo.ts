@@ -5,7 +5,7 @@ import type { Frame, XskSocket } from "../../xsk/index.js";
 import { interfaceName, leaf, parser, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { type SocketArguments, socketOptions } from "./options.js";
-import type { Side } from "./run.js";
+import type { Side, Work } from "./run.js";
 
 interface EchoArguments extends SocketArguments {
   address?: string[];
@@ -26,9 +26,10 @@ export function registerEcho(xsk: Command, context: Context): void {
       if (given.reflect === true && given.address !== undefined)
         throw usage("--reflect looks at no addresses", "leave out --address or --reflect");
       const { serveInterfaces } = await import("./run.js");
-      await serveInterfaces(context, [name], given, async ([nic]) => ({
-        sides: [given.reflect === true ? reflector() : await echo(nic as XskSocket, given.address)],
-      }));
+      const begin = async ([nic]: readonly XskSocket[]): Promise<Work> => ({
+        sides: [given.reflect === true ? { handler: reflect } : await echo(nic as XskSocket, given.address)],
+      });
+      await serveInterfaces(context, [name], given, begin, given);
     });
 }
 
@@ -52,10 +53,6 @@ async function echo(nic: XskSocket, given: readonly string[] | undefined): Promi
     frame.send();
   };
   return { handler, counts };
-}
-
-function reflector(): Side {
-  return { handler: reflect };
 }
 
 /** Swaps the MAC addresses and sends the frame back. */

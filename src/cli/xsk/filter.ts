@@ -30,7 +30,10 @@ export function registerFilter(xsk: Command, context: Context): void {
           out.send();
         };
         const handler = (frame: Frame): void => {
-          if (!filter.matches(frame)) return frame.forward(to);
+          if (!filter.matches(frame)) {
+            frame.forward(to);
+            return;
+          }
           counts.matched++;
           segment = frame;
           from.produce(1, back);

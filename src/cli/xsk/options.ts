@@ -10,7 +10,6 @@ export interface ServeArguments {
   queue: number;
   mode: "auto" | "native" | "generic";
   copy: "auto" | "copy" | "zerocopy";
-  wait: Wait;
   frames: number;
   ring: number;
   stats?: true | number;
@@ -18,8 +17,9 @@ export interface ServeArguments {
   for?: number;
 }
 
-/** What those take that leave a part of the frames to the network stack. */
+/** What those take beside that wait for one socket alone, and leave a part of the frames to the network stack. */
 export interface SocketArguments extends ServeArguments {
+  wait: Wait;
   protocol?: string;
   port?: number;
   from?: string;
@@ -33,14 +33,12 @@ const oneOf =
     throw usage(`${JSON.stringify(text)} is no ${what}`, words.join(", "));
   };
 
-/** Adds the options of sockets and of how long they are served. A command with more to wait for than one socket can't poll. */
-export function serveOptions(command: Command, { waits = ["loop", "poll", "spin"], wait = "poll", frames = 4096 } = {}): Command {
-  const listed = waits.join(" or ").replace(" or ", waits.length > 2 ? ", " : " or ");
+/** Adds the options of sockets and of how long they are served. */
+export function serveOptions(command: Command, frames = 4096): Command {
   return command
     .option("-q, --queue <n>", "queue of the interface", (text) => parseCount("queue", text, 0, 255), 0)
     .option("--mode <mode>", "auto, native or generic", oneOf("mode", ["auto", "native", "generic"]), "auto")
     .option("--copy <how>", "auto, copy or zerocopy", oneOf("way to copy", ["auto", "copy", "zerocopy"]), "auto")
-    .option("--wait <how>", listed, oneOf("way to wait here", waits), wait)
     .option("--frames <n>", "frames of the UMEM", (text) => parseCount("number of frames", text), frames)
     .option("--ring <n>", "descriptors of each ring, a power of two", (text) => parseCount("ring size", text), 2048)
     .option("--stats [interval]", "show where the packets went, every second or so", parser(parseDuration))
@@ -51,6 +49,7 @@ export function serveOptions(command: Command, { waits = ["loop", "poll", "spin"
 /** The same for one interface, with the options that pick frames. */
 export function socketOptions(command: Command): Command {
   return serveOptions(command)
+    .option("--wait <how>", "loop, poll or spin", oneOf("way to wait", ["loop", "poll", "spin"]), "poll")
     .option("--protocol <name>", "take only tcp, udp, icmp, icmpv6, arp, or a protocol's number")
     .option("--port <n>", "take only this destination port", parser(parsePort))
     .option("--from <prefix>", "take only what comes from these addresses", parser(parseTarget))
@@ -58,8 +57,7 @@ export function socketOptions(command: Command): Command {
 }
 
 /** The options of the library's socket. */
-export function xskOptions(given: SocketArguments): XskOptions {
-  const rule = ruleOf(given);
+export function xskOptions(given: ServeArguments, rule?: RedirectRule): XskOptions {
   return {
     queue: given.queue,
     mode: given.mode,
@@ -69,7 +67,8 @@ export function xskOptions(given: SocketArguments): XskOptions {
   };
 }
 
-function ruleOf({ protocol, port, from, to }: SocketArguments): RedirectRule | undefined {
+/** Which frames the command line picks; undefined for all. */
+export function ruleOf({ protocol, port, from, to }: SocketArguments): RedirectRule | undefined {
   if (protocol === undefined && port === undefined && from === undefined && to === undefined) return undefined;
   const number = protocol === undefined || !/^\d+$/.test(protocol) ? undefined : Number(protocol);
   return {

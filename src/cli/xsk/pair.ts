@@ -22,7 +22,7 @@ export function pairCommand(xsk: Command, name: string, description: string, exa
     .argument("<a>", "an interface", parser(interfaceName))
     .argument("<b>", "the other", parser(interfaceName))
     .option("--no-checksums", "leave checksums alone that the other end of a veth left to its device");
-  return serveOptions(command, { waits: ["loop", "spin"], wait: "loop", frames: 8192 });
+  return serveOptions(command, 8192);
 }
 
 export interface PairArguments extends ServeArguments {

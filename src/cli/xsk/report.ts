@@ -78,7 +78,10 @@ function table(counted: readonly Counted[], seconds: number): string[] {
   return layout(
     [
       { title: "PACKETS" },
-      ...titles.flatMap((title) => [{ title, align: "right" as const }, { title: "RATE", align: "right" as const }]),
+      ...titles.flatMap((title) => [
+        { title, align: "right" as const },
+        { title: "RATE", align: "right" as const },
+      ]),
       { title: "WHERE" },
     ],
     shown.map(([what, n, where]) => [what, ...n.flatMap((value) => [value, rate(value)]), where]),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-import { type FrameHandler, Umem, XskSocket } from "../../xsk/index.js";
+import { type FrameHandler, Umem, type Wait, type XskOptions, XskSocket } from "../../xsk/index.js";
 import { usage } from "../command.js";
 import { type Context, type Live, settle } from "../context.js";
-import { type ServeArguments, type SocketArguments, xskOptions } from "./options.js";
+import { type ServeArguments, ruleOf, type SocketArguments, xskOptions } from "./options.js";
 import { type Counts, placeOf, Report } from "./report.js";
 
 /** What is done with the frames of one interface. */
@@ -30,15 +30,19 @@ export async function serveInterface(
   handler: FrameHandler,
   counts: Counts = {},
 ): Promise<void> {
-  await serveInterfaces(context, [name], given, () => ({ sides: [{ handler, counts }] }));
+  await serveInterfaces(context, [name], given, () => ({ sides: [{ handler, counts }] }), given);
 }
 
-/** One socket on each of the interfaces, all on one UMEM, so that frames go from one to the other without a copy. */
+/**
+ * One socket on each of the interfaces, all on one UMEM, so that frames go from one to the other without a copy. `picked`
+ * says which frames they take, and how one that is alone waits.
+ */
 export async function serveInterfaces(
   context: Context,
   names: readonly string[],
   given: ServeArguments,
   begin: Begin,
+  picked?: SocketArguments,
 ): Promise<void> {
   if (context.kind === "script" && given.count === undefined && given.for === undefined)
     throw usage("in a script, this has no end", "write --count N or --for DURATION");
@@ -49,7 +53,7 @@ export async function serveInterfaces(
   const timers: NodeJS.Timeout[] = [];
   let work: Work | undefined;
   try {
-    const nics = names.map((name) => XskSocket.open(umem, name, socketOptionsOf(given, names.length)));
+    const nics = names.map((name) => XskSocket.open(umem, name, openOptions(given, names.length, picked)));
     if (!json) for (const nic of nics) context.terminal.note(described(nic));
     work = await begin(nics, live);
     const { sides } = work;
@@ -59,7 +63,7 @@ export async function serveInterfaces(
     if (given.stats !== undefined)
       timers.push(setInterval(() => report.show(false), 1000 * (given.stats === true ? 1 : given.stats)));
     if (given.for !== undefined) timers.push(setTimeout(stop, 1000 * given.for));
-    await serveAll(context, nics, limited(sides, given.count, stop), given);
+    await serveAll(context, nics, limited(sides, given.count, stop), picked?.wait);
     await sentAll(nics);
     report.show(true);
     for (const nic of nics) nic.close();
@@ -73,8 +77,8 @@ export async function serveInterfaces(
 }
 
 /** Half of the frames stay free for what is made and sent, however many sockets receive. */
-function socketOptionsOf(given: ServeArguments, sockets: number): ReturnType<typeof xskOptions> {
-  const options = xskOptions(given);
+function openOptions(given: ServeArguments, sockets: number, picked: SocketArguments | undefined): XskOptions {
+  const options = xskOptions(given, picked === undefined ? undefined : ruleOf(picked));
   const fill = 2 ** Math.floor(Math.log2(Math.max(2 * sockets, given.frames) / (2 * sockets)));
   return { ...options, rings: { ...options.rings, fill: Math.min(given.ring, fill) } };
 }
@@ -84,19 +88,15 @@ function described(nic: XskSocket): string {
   return `${name}  queue ${queue}  ${mode}${nic.fallback === undefined ? "" : ` (${nic.fallback})`}  ${copy}`;
 }
 
+/** Each waits in the event loop, unless one that is alone shall wait otherwise. */
 async function serveAll(
   context: Context,
   nics: readonly XskSocket[],
   handlers: readonly FrameHandler[],
-  { wait }: ServeArguments,
+  wait: Wait = "loop",
 ): Promise<void> {
-  const options = {
-    wait,
-    signal: context.signal,
-    ...(wait === "loop" ? { loop: await context.loop() } : {}),
-    // Several sockets spin by turns.
-    ...(nics.length > 1 ? { yieldMs: 0 } : {}),
-  };
+  const { signal } = context;
+  const options = { wait, signal, ...(wait === "loop" ? { loop: await context.loop() } : {}) };
   await Promise.all(nics.map((nic, i) => nic.serve(handlers[i] as FrameHandler, options)));
 }
 

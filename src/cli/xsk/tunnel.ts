@@ -28,14 +28,17 @@ const BATCH = 64;
 
 export function registerTunnel(xsk: Command, context: Context): void {
   const command = leaf(xsk, "tunnel", "carry an interface's frames in UDP datagrams, both ways; ends with Ctrl-C", [
-    ["xdpctl xsk tunnel eth0 --local 192.0.2.1:4000 --remote 192.0.2.2:4000", "one end; the other names them turned around"],
+    [
+      "xdpctl xsk tunnel eth0 --local 192.0.2.1:4000 --remote 192.0.2.2:4000",
+      "one end; the other names them turned around",
+    ],
     ["xdpctl xsk tunnel eth0 --local [2001:db8::1]:4000 --remote [2001:db8::2]:4000 --mss 1378", "over IPv6"],
   ])
     .argument("<interface>", "whose frames", parser(interfaceName))
     .requiredOption("--local <address:port>", "where datagrams come in", parser(parseEnd))
     .requiredOption("--remote <address:port>", "where they go", parser(parseEnd))
     .option("--mss <bytes>", "lower what TCP offers as its segment size to this", parseMss, MSS);
-  serveOptions(command, { waits: ["loop"], wait: "loop" }).action(async (name: string, given: TunnelArguments) => {
+  serveOptions(command).action(async (name: string, given: TunnelArguments) => {
     const { serveInterfaces } = await import("./run.js");
     const loop = await context.loop();
     await serveInterfaces(context, [name], given, ([nic]) => tunnel(nic as XskSocket, loop, given));
@@ -72,7 +75,8 @@ async function tunnel(nic: XskSocket, loop: Loop, { local, remote, mss }: Tunnel
       if (length >= ETHERNET && length <= frame.limit - frame.start) {
         frame.growTail(length);
         counts.emerged++;
-        return frame.send();
+        frame.send();
+        return;
       }
       counts.malformed++;
     }
