@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { createHash, randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { hasTool, isRoot, needs } from "../fixtures/needs.js";
@@ -142,7 +142,9 @@ describe.skipIf(!isRoot)("between two interfaces", () => {
     const forward = await programs.xsk(middle, "forward", "veth0", "veth2", "--dump");
     const capture = async (at: TestNamespace, name: string): Promise<() => Promise<string>> => {
       const path = `${folder}/${name}.pcap`;
-      const tcpdump = new Running(at.argv("tcpdump", "-U", "-Z", "root", "-i", name, "-w", path, "icmp"));
+      const tcpdump = new Running(
+        at.argv("tcpdump", "--immediate-mode", "-U", "-Z", "root", "-i", name, "-w", path, "icmp"),
+      );
       programs.keep(tcpdump);
       await tcpdump.says("listening on");
       return async () => {
@@ -152,7 +154,9 @@ describe.skipIf(!isRoot)("between two interfaces", () => {
     };
     const ends = [await capture(left, "veth1"), await capture(right, "veth3")];
     left.must("ping", "-q", "-c", "30", "-i", "0.01", "-s", "1400", "-p", "c0ffee", "10.0.0.7");
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    // Requests and replies, each with 16 bytes of the file's own.
+    for (const name of ["veth1", "veth3"])
+      await expect.poll(() => statSync(`${folder}/${name}.pcap`).size).toBeGreaterThanOrEqual(60 * (1442 + 16));
     const [before, after] = [await ends[0]?.(), await ends[1]?.()];
     expect(after).toBe(before);
     expect(after?.match(/echo request.*seq \d+/g)).toHaveLength(30);

@@ -60,19 +60,31 @@ const ROWS: readonly [string, (s: XskStatistics) => number, string][] = [
 ];
 const ALWAYS: ReadonlySet<string> = new Set(["received", "sent", "dropped", "wake-ups"]);
 
+/** What commands count of their own: the row's title, and what it says. */
+const OWN: Readonly<Record<string, readonly [title: string, where: string]>> = {
+  answered: ["answered", "became their answer"],
+  matched: ["matched", "segments that say the word"],
+  resets: ["resets", "made in their place"],
+  words: ["words", "replaced in datagrams"],
+  noRoom: ["no room", "left as they were: the result did not fit"],
+  tunnelled: ["tunnelled", "sent on as datagrams; their frames count as dropped"],
+  lost: ["lost", "datagrams that the kernel did not send"],
+  emerged: ["emerged", "datagrams that became frames"],
+  malformed: ["malformed", "datagrams that can be no frame"],
+};
+
 /** The one table that answers where the packets went: a column of numbers for each socket. */
 function table(counted: readonly Counted[], seconds: number): string[] {
   const all = counted.map(({ nic }) => nic.statistics);
   const rows: [string, number[], string][] = ROWS.map(([what, of, where]) => [what, all.map(of), where]);
   const own = new Set(counted.flatMap(({ counts }) => Object.keys(counts)));
   const at = rows.findIndex(([what]) => what === "dropped");
-  const ours = [...own].map((what): [string, number[], string] => [
-    what,
-    counted.map(({ counts }) => counts[what] ?? 0),
-    "by what they held",
-  ]);
+  const ours = [...own].map((name): [string, number[], string] => {
+    const [title, where] = OWN[name] ?? [name, ""];
+    return [title, counted.map(({ counts }) => counts[name] ?? 0), where];
+  });
   rows.splice(at, 0, ...ours);
-  const shown = rows.filter(([what, n]) => n.some((value) => value > 0) || ALWAYS.has(what) || own.has(what));
+  const shown = rows.filter((row) => row[1].some((n) => n > 0) || ALWAYS.has(row[0]) || ours.includes(row));
   const rate = (n: number): string => `${formatCompact(n / Math.max(seconds, 0.001))}/s`;
   const titles = counted.length === 1 ? ["COUNT"] : counted.map(({ nic }) => nic.interface);
   return layout(
