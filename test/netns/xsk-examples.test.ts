@@ -59,6 +59,15 @@ describe.skipIf(!isRoot)("xsk echo", () => {
   });
 });
 
+describe.skipIf(!isRoot)("xsk drop", () => {
+  test("the program receives, and nobody is answered", async () => {
+    using pair = new TestPair({ net: 63 });
+    const drop = await programs.example(pair.right, "drop", "eth0");
+    expect(pair.left.ping(pair.rightAddress)).toBe(0);
+    expect(await interrupt(drop)).toMatch(/^[1-9]\d* packets dropped$/m);
+  });
+});
+
 /** What a tunnel carries: both gateways are machines of their own. */
 describe.skipIf(!isRoot)("xsk tunnel", () => {
   let client: TestNamespace;
