@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
-import { addressOf, closeFd, errno, errnoText, lazy } from "../linux/index.js";
+import { addressOf, closeFd, errno, errnoText } from "../linux/index.js";
 import { kernelBtf, mainFunction, type ProgramInfo, programInfo } from "./info.js";
 import { Injector } from "./inject.js";
-import { bpf_prog_test_run_opts, fdById, libbpf, openPinned, OPTS_SIZE, pinObject } from "./libbpf.js";
+import { bpf_prog_test_run_opts, fdById, openPinned, OPTS_SIZE, pinObject } from "./libbpf.js";
 
 /** XDP leaves this much room behind the data for the frame to grow. */
 const HEADROOM = 256;

@@ -3,6 +3,7 @@ export * from "./address.js";
 export * from "./affinity.js";
 export * from "./capability.js";
 export * from "./counters.js";
+export * from "./datagram.js";
 export * from "./epoll.js";
 export * from "./errno.js";
 export * from "./eventfd.js";

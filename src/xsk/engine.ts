@@ -52,9 +52,22 @@ export class Engine {
     this.#unaligned = umem.unaligned;
   }
 
-  /** Whether frames are on their way back that somebody waits for, without any event to come of it. */
+  /**
+   * Whether frames are on their way back that somebody waits for, without any event to come of it: our own, and those that
+   * went to other sockets of the UMEM.
+   */
   get waiting(): boolean {
-    return this.sending !== 0 && (this.owed !== 0 || ((this.tx.producer - this.tx.consumer) | 0) !== 0);
+    const { engines } = this.umem;
+    for (let i = 0; i < engines.length; i++) {
+      const engine = engines[i] as Engine;
+      if (engine.sending !== 0 && (this.owed !== 0 || engine.unsent)) return true;
+    }
+    return false;
+  }
+
+  /** Whether the TX ring has what the kernel did not take when it was asked last. */
+  get unsent(): boolean {
+    return ((this.tx.producer - this.tx.consumer) | 0) !== 0;
   }
 
   /** Notes that the socket is of no use any more; the first reason counts. */
@@ -115,6 +128,8 @@ export class Engine {
   pay(): void {
     if (this.busy) return;
     const { umem, fill } = this;
+    // Frames that came in here and left by another socket are taken back there.
+    if (umem.freeCount < this.owed) umem.reap();
     const n = umem.freeCount < this.owed ? umem.freeCount : this.owed;
     if (n <= 0) return;
     for (let i = 0; i !== n; i++) fill.slots[((fill.producer + i) & fill.mask) << 1] = umem.take(OWNER.fill);
@@ -165,7 +180,7 @@ export class Engine {
   /** Calls the kernel until it has taken all that the TX ring has, or takes no more for now. */
   kick(): void {
     const { tx, counters } = this;
-    if (((tx.producer - tx.consumer) | 0) === 0) return;
+    if (!this.unsent) return;
     let before = tx.size + 1;
     while (tx.needsWakeup()) {
       counters.sendWakeups++;

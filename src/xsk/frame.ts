@@ -43,8 +43,13 @@ export interface Frame {
   growTail(n: number): void;
   /** Takes `n` bytes off the end. */
   trimTail(n: number): void;
-  /** Makes the packet `length` bytes long; it is moved to the front of its frame where it would not fit. */
-  resize(length: number): void;
+  /**
+   * Makes the packet `length` bytes long; it is moved to the front of its frame where it would not fit. False, and nothing
+   * changed, where the whole frame is too short: what `xdpctl/packet` asks for, on frames that may be hostile.
+   */
+  resize(length: number): boolean;
+  /** Its bytes in hexadecimal, as Packetvisor prints them. It allocates: not for hot paths. */
+  dump(): string;
   /** Puts other bytes in its place. */
   replace(data: Uint8Array): void;
 }
@@ -87,15 +92,28 @@ export class Span {
     this.end -= n;
   }
 
-  resize(length: number): void {
-    const most = this.limit - this.first;
-    if (length >>> 0 !== length || length > most)
-      throw new XdpctlError("XDPCTL_E_FRAME", `The requested size is too large. (Max = ${most})`);
+  resize(length: number): boolean {
+    if (length >>> 0 !== length || length > this.limit - this.first) return false;
     if (this.start + length > this.limit) {
       this.bytes.copyWithin(this.first, this.start, Math.min(this.end, this.start + length));
       this.start = this.first;
     }
     this.end = this.start + length;
+    return true;
+  }
+
+  dump(): string {
+    const lines = ["---packet dump---", `chunk addr: ${this.first}`];
+    let line = "";
+    for (let i = 0; i < this.length; i++) {
+      line += `${(this.bytes[this.start + i] as number).toString(16).toUpperCase().padStart(2, "0")} `;
+      if (i % 16 === 15) {
+        lines.push(line);
+        line = "";
+      } else if (i % 8 === 7) line += " ";
+    }
+    if (line !== "") lines.push(line);
+    return [...lines, "-------", ""].join("\n");
   }
 
   replace(data: Uint8Array): void {

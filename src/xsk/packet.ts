@@ -56,19 +56,11 @@ export class Packet extends Span implements Disposable {
     return this.#gone;
   }
 
-  /** Its bytes in hexadecimal, as Packetvisor prints them. */
-  dump(): string {
-    const lines = ["---packet dump---", `chunk addr: ${this.first}`];
-    let line = "";
-    for (let i = 0; i < this.length; i++) {
-      line += `${(this.bytes[this.start + i] as number).toString(16).toUpperCase().padStart(2, "0")} `;
-      if (i % 16 === 15) {
-        lines.push(line);
-        line = "";
-      } else if (i % 8 === 7) line += " ";
-    }
-    if (line !== "") lines.push(line);
-    return [...lines, "-------", ""].join("\n");
+  /** Throws XDPCTL_E_FRAME where its whole frame is too short. */
+  override resize(length: number): true {
+    if (!super.resize(length))
+      throw new XdpctlError("XDPCTL_E_FRAME", `The requested size is too large. (Max = ${this.bufferSize})`);
+    return true;
   }
 
   /** @internal The frame leaves this packet. Throws XDPCTL_E_FRAME where it has left already. */

@@ -21,7 +21,7 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
   const { rx, fill, umem, counters } = engine;
   let n = rx.available();
   if (n === 0) {
-    engine.kick();
+    umem.kick();
     return 0;
   }
   if (n > budget) n = budget;

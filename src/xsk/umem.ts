@@ -11,6 +11,7 @@ import {
   syscallError,
 } from "../linux/index.js";
 import { XDP_PACKET_HEADROOM, XDP_UMEM_REG, XDP_UMEM_UNALIGNED_CHUNK_FLAG } from "./abi.js";
+import type { Engine } from "./engine.js";
 import { OWNER, Owners } from "./owners.js";
 
 export interface UmemOptions {
@@ -34,6 +35,13 @@ const MOST_BYTES = 2 ** 31 - PAGE_SIZE;
 const LEAST_FRAME = 2048;
 /** sizeof(struct xdp_umem_reg), Linux 6.8; older kernels take the front of it. */
 const REGISTRATION = 32;
+
+/** A socket. */
+interface User {
+  readonly fd: number;
+  readonly engine: Engine;
+  close(): void;
+}
 
 const isPowerOfTwo = (n: number): boolean => (n & (n - 1)) === 0;
 
@@ -63,7 +71,9 @@ export class Umem implements Disposable {
   readonly #memory: OwnedFd;
   readonly #mapping: Mapping;
   /** Sockets that use it: the kernel shares a UMEM by any of them. */
-  readonly #users = new Set<{ readonly fd: number; close(): void }>();
+  readonly #users = new Set<User>();
+  /** @internal Their rings. */
+  engines: readonly Engine[] = [];
   #closed = false;
 
   private constructor(options: Required<UmemOptions>, memory: OwnedFd) {
@@ -173,15 +183,30 @@ export class Umem implements Disposable {
   }
 
   /** @internal */
-  attach(user: { readonly fd: number; close(): void }): void {
+  attach(user: User): void {
     if (this.#closed) throw new XdpctlError("XDPCTL_E_INTERNAL", "a UMEM was used after it was closed");
     this.#users.add(user);
+    this.engines = [...this.engines, user.engine];
   }
 
   /** @internal */
-  detach(user: { readonly fd: number; close(): void }): void {
+  detach(user: User): void {
+    this.engines = this.engines.filter((engine) => engine !== user.engine);
     // What the kernel held of it is nobody's now.
     if (this.#users.delete(user) && this.#users.size === 0) this.refill();
+  }
+
+  /** @internal Takes back what its sockets have sent. */
+  reap(): void {
+    for (let i = 0; i < this.engines.length; i++) {
+      const engine = this.engines[i] as Engine;
+      if (engine.sending !== 0) engine.reap();
+    }
+  }
+
+  /** @internal Asks the kernel again to send what it did not take from its sockets' TX rings. */
+  kick(): void {
+    for (let i = 0; i < this.engines.length; i++) (this.engines[i] as Engine).kick();
   }
 
   /** @internal Registers the memory with a socket, the first of those that share it. */

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { interfaceName, leaf, parser, usage } from "../command.js";
 import type { Context } from "../context.js";
-import { type SocketArguments, socketOptions, xskOptions } from "./options.js";
+import { ruleOf, type SocketArguments, socketOptions, xskOptions } from "./options.js";
 
 /** The first descriptor after the standard ones. */
 const FIRST = 3;
@@ -34,7 +34,7 @@ export function registerOpen(xsk: Command, context: Context): void {
       if (file === "") throw usage("`xsk open` needs a command", "write it after `--`");
       const path = findCommand(file, process.env.PATH ?? "");
       const umem = Umem.create({ frameCount: given.frames, checked: false });
-      const prepared = PreparedSocket.open(umem, name, xskOptions(given));
+      const prepared = PreparedSocket.open(umem, name, xskOptions(given, ruleOf(given)));
       keepCapabilitiesFromChildren();
       restoreStandardStreams();
       placeDescriptors(prepared.descriptors, FIRST);

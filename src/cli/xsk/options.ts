@@ -6,16 +6,20 @@ import { parseCount, parseDuration } from "../quantities.js";
 import { parsePort, parseTarget } from "../targets.js";
 
 /** What every command of `xsk` takes. */
-export interface SocketArguments {
+export interface ServeArguments {
   queue: number;
   mode: "auto" | "native" | "generic";
   copy: "auto" | "copy" | "zerocopy";
-  wait: Wait;
   frames: number;
   ring: number;
   stats?: true | number;
   count?: number;
   for?: number;
+}
+
+/** What those take beside that wait for one socket alone, and leave a part of the frames to the network stack. */
+export interface SocketArguments extends ServeArguments {
+  wait: Wait;
   protocol?: string;
   port?: number;
   from?: string;
@@ -30,30 +34,34 @@ export const oneOf =
     throw usage(`${JSON.stringify(text)} is no ${what}`, words.join(", "));
   };
 
-/** Adds the options of a socket and of how long it is served. */
-export function socketOptions(command: Command): Command {
+/** Adds the options of sockets and of how long they are served. */
+export function serveOptions(command: Command, frames = 4096): Command {
   return command
     .option("-q, --queue <n>", "queue of the interface", (text) => parseCount("queue", text, 0, 255), 0)
     .option("--mode <mode>", "auto, native or generic", oneOf("mode", ["auto", "native", "generic"]), "auto")
     .option("--copy <how>", "auto, copy or zerocopy", oneOf("way to copy", ["auto", "copy", "zerocopy"]), "auto")
-    .option("--wait <how>", "loop, poll or spin", oneOf("way to wait", ["loop", "poll", "spin"]), "poll")
-    .option("--frames <n>", "frames of the UMEM", (text) => parseCount("number of frames", text), 4096)
+    .option("--frames <n>", "frames of the UMEM", (text) => parseCount("number of frames", text), frames)
     .option("--ring <n>", "descriptors of each ring, a power of two", (text) => parseCount("ring size", text), 2048)
+    .option("--stats [interval]", "show where the packets went, every second or so", parser(parseDuration))
+    .option("-n, --count <n>", "end after N packets", (text) => parseCount("count", text))
+    .option("--for <duration>", "end after this time", parser(parseDuration));
+}
+
+/** The same for one interface, with the options that pick frames. */
+export function socketOptions(command: Command): Command {
+  return serveOptions(command)
+    .option("--wait <how>", "loop, poll or spin", oneOf("way to wait", ["loop", "poll", "spin"]), "poll")
     .option("--protocol <name>", "take only tcp, udp, icmp, icmpv6, arp, or a protocol's number")
     .option("--port <n>", "take only this destination port", parser(parsePort))
     .option("--from <prefix>", "take only what comes from these addresses", parser(parseTarget))
     .option("--to <prefix>", "take only what goes to these addresses", parser(parseTarget))
     .option("--fd <n>", "use the socket that `xdpctl xsk open` has handed over", (text) =>
       parseCount("descriptor", text, 3, 1_000_000),
-    )
-    .option("--stats [interval]", "show where the packets went, every second or so", parser(parseDuration))
-    .option("-n, --count <n>", "end after N packets", (text) => parseCount("count", text))
-    .option("--for <duration>", "end after this time", parser(parseDuration));
+    );
 }
 
 /** The options of the library's socket. */
-export function xskOptions(given: SocketArguments): XskOptions {
-  const rule = ruleOf(given);
+export function xskOptions(given: ServeArguments, rule?: RedirectRule): XskOptions {
   return {
     queue: given.queue,
     mode: given.mode,
@@ -63,7 +71,8 @@ export function xskOptions(given: SocketArguments): XskOptions {
   };
 }
 
-function ruleOf({ protocol, port, from, to }: SocketArguments): RedirectRule | undefined {
+/** Which frames the command line picks; undefined for all. */
+export function ruleOf({ protocol, port, from, to }: SocketArguments): RedirectRule | undefined {
   if (protocol === undefined && port === undefined && from === undefined && to === undefined) return undefined;
   const number = protocol === undefined || !/^\d+$/.test(protocol) ? undefined : Number(protocol);
   return {

@@ -1,10 +1,26 @@
 // SPDX-License-Identifier: MIT
-import { adoptSocket, type FrameHandler, Umem, XskSocket, type XskStatistics } from "../../xsk/index.js";
+import { adoptSocket, type FrameHandler, Umem, type Wait, type XskOptions, XskSocket } from "../../xsk/index.js";
 import { usage } from "../command.js";
-import { type Context, settle } from "../context.js";
-import { formatCompact } from "../quantities.js";
-import { layout } from "../table.js";
-import { type SocketArguments, xskOptions } from "./options.js";
+import { type Context, type Live, settle } from "../context.js";
+import { type ServeArguments, ruleOf, type SocketArguments, xskOptions } from "./options.js";
+import { type Counts, placeOf, Report } from "./report.js";
+
+/** What is done with the frames of one interface. */
+export interface Side {
+  readonly handler: FrameHandler;
+  /** Counted by the handler; shown with the socket's own counters. */
+  readonly counts?: Counts;
+}
+
+export interface Work {
+  /** In the order of the interfaces. */
+  readonly sides: readonly Side[];
+  /** Ends what runs beside the sockets. */
+  close?(): void;
+}
+
+/** Says what is done, once the sockets are open. */
+type Begin = (nics: readonly XskSocket[], live: Live) => Work | Promise<Work>;
 
 /** The socket that was handed over; close its UMEM. */
 export function adopted(name: string, fd: number): XskSocket {
@@ -16,10 +32,17 @@ export function adopted(name: string, fd: number): XskSocket {
 
 /** A socket with a UMEM of its own, or the one that was handed over; close its UMEM. */
 export function openSocket(name: string, given: SocketArguments): XskSocket {
-  if (given.fd !== undefined) return adopted(name, given.fd);
+  const [nic] = openSockets([name], given, given);
+  return nic as XskSocket;
+}
+
+/** One socket on each interface, on one UMEM: close that. */
+function openSockets(names: readonly string[], given: ServeArguments, picked?: SocketArguments): XskSocket[] {
+  const [name = ""] = names;
+  if (picked?.fd !== undefined) return [adopted(name, picked.fd)];
   const umem = Umem.create({ frameCount: given.frames, checked: false });
   try {
-    return XskSocket.open(umem, name, xskOptions(given));
+    return names.map((one) => XskSocket.open(umem, one, openOptions(given, names.length, picked)));
   } catch (error) {
     umem.close();
     throw error;
@@ -32,75 +55,97 @@ export async function serveInterface(
   name: string,
   given: SocketArguments,
   handler: FrameHandler,
+  counts: Counts = {},
+): Promise<void> {
+  await serveInterfaces(context, [name], given, () => ({ sides: [{ handler, counts }] }), given);
+}
+
+/**
+ * One socket on each of the interfaces, all on one UMEM, so that frames go from one to the other without a copy. `picked`
+ * says which frames they take, and how one that is alone waits.
+ */
+export async function serveInterfaces(
+  context: Context,
+  names: readonly string[],
+  given: ServeArguments,
+  begin: Begin,
+  picked?: SocketArguments,
 ): Promise<void> {
   if (context.kind === "script" && given.count === undefined && given.for === undefined)
     throw usage("in a script, this has no end", "write --count N or --for DURATION");
-  const { signal } = context;
+  if (new Set(names).size !== names.length) throw usage("the same interface twice", "name two");
   const json = context.terminal.jsonMode;
-  const nic = openSocket(name, given);
+  const nics = openSockets(names, given, picked);
   const live = await context.live();
-  const { umem } = nic;
   const timers: NodeJS.Timeout[] = [];
+  let work: Work | undefined;
   try {
-    const facts = { interface: nic.interface, queue: nic.queue, mode: nic.mode ?? null, copy: nic.copy };
-    const because = nic.fallback === undefined ? "" : ` (${nic.fallback})`;
-    if (!json)
-      context.terminal.note(`${name}  queue ${nic.queue}  ${nic.mode ?? "handed over"}${because}  ${nic.copy}`);
-    const started = performance.now();
-    const show = (last: boolean): void => {
-      const { statistics } = nic;
-      const seconds = (performance.now() - started) / 1000;
-      if (json) live.write(`${JSON.stringify({ ...facts, seconds, ...statistics, ...(last ? { last } : {}) })}\n`);
-      else live.write(`${statisticsText(statistics, seconds).join("\n")}\n`);
-    };
+    if (!json) for (const nic of nics) context.terminal.note(described(nic));
+    work = await begin(nics, live);
+    const { sides } = work;
+    const counted = nics.map((nic, i) => ({ nic, counts: sides[i]?.counts ?? {} }));
+    const report = new Report(live, json, counted);
+    const stop = (): void => nics.forEach((nic) => void nic.stop());
     if (given.stats !== undefined)
-      timers.push(setInterval(() => show(false), 1000 * (given.stats === true ? 1 : given.stats)));
-    if (given.for !== undefined) timers.push(setTimeout(() => nic.stop(), 1000 * given.for));
-    await nic.serve(counted(nic, handler, given.count), { wait: given.wait, signal });
-    show(true);
-    nic.close();
-    await settle(live.drained(), signal);
+      timers.push(setInterval(() => report.show(false), 1000 * (given.stats === true ? 1 : given.stats)));
+    if (given.for !== undefined) timers.push(setTimeout(stop, 1000 * given.for));
+    await serveAll(context, nics, limited(sides, given.count, stop), picked?.wait);
+    await sentAll(nics);
+    report.show(true);
+    for (const nic of nics) nic.close();
+    await settle(live.drained(), context.signal);
   } finally {
     for (const timer of timers) clearTimeout(timer);
-    umem.close();
+    work?.close?.();
+    nics[0]?.umem.close();
     live.close();
   }
 }
 
-/** Ends after so many packets. */
-function counted(nic: XskSocket, handler: FrameHandler, count: number | undefined): FrameHandler {
-  if (count === undefined) return handler;
-  let left = count;
-  return (frame) => {
-    if (left === 0) return;
-    handler(frame);
-    if (--left === 0) nic.stop();
-  };
+/** Half of the frames stay free for what is made and sent, however many sockets receive. */
+function openOptions(given: ServeArguments, sockets: number, picked: SocketArguments | undefined): XskOptions {
+  const options = xskOptions(given, picked === undefined ? undefined : ruleOf(picked));
+  const fill = 2 ** Math.floor(Math.log2(Math.max(2 * sockets, given.frames) / (2 * sockets)));
+  return { ...options, rings: { ...options.rings, fill: Math.min(given.ring, fill) } };
 }
 
-/** The one table that answers where the packets went. */
-export function statisticsText(statistics: XskStatistics, seconds: number): string[] {
-  const rows: [string, number, string][] = [
-    ["received", statistics.received, "from the RX ring"],
-    ["sent", statistics.sent, "into the TX ring"],
-    ["forwarded", statistics.forwarded, "to another socket"],
-    ["taken", statistics.taken, "kept as packets"],
-    ["dropped", statistics.dropped, "by the program"],
-    ["TX ring full", statistics.txRingFull, "dropped: the kernel did not send fast enough"],
-    ["invalid", statistics.invalid, "dropped: empty, or not inside their frame"],
-    ["RX ring full", statistics.rxRingFull, "dropped by the kernel: the program was too slow"],
-    ["fill ring empty", statistics.fillRingEmpty, "dropped by the kernel: no frame to receive into"],
-    ["RX dropped", statistics.rxDropped, "dropped by the kernel: too long for a frame, or other reasons"],
-    ["RX invalid", statistics.rxInvalid, "descriptors of the fill ring that the kernel refused"],
-    ["TX invalid", statistics.txInvalid, "descriptors of the TX ring that the kernel refused"],
-    ["wake-ups", statistics.sendWakeups + statistics.receiveWakeups, "calls of sendto and recvfrom"],
-    ["waits", statistics.waits, "calls of poll, or turns of the event loop"],
-  ];
-  const rate = (n: number): string => `${formatCompact(n / Math.max(seconds, 0.001))}/s`;
-  const always = new Set(["received", "sent", "dropped", "wake-ups"]);
-  const shown = rows.filter(([what, n]) => n > 0 || always.has(what));
-  return layout(
-    [{ title: "PACKETS" }, { title: "COUNT", align: "right" }, { title: "RATE", align: "right" }, { title: "WHERE" }],
-    shown.map(([what, n, where]) => [what, n, rate(n), where]),
-  );
+function described(nic: XskSocket): string {
+  const { interface: name, queue, mode, copy } = placeOf(nic);
+  return `${name}  queue ${queue}  ${mode ?? "handed over"}${nic.fallback === undefined ? "" : ` (${nic.fallback})`}  ${copy}`;
+}
+
+/** Each waits in the event loop, unless one that is alone shall wait otherwise. */
+async function serveAll(
+  context: Context,
+  nics: readonly XskSocket[],
+  handlers: readonly FrameHandler[],
+  wait: Wait = "loop",
+): Promise<void> {
+  const { signal } = context;
+  const options = { wait, signal, ...(wait === "loop" ? { loop: await context.loop() } : {}) };
+  await Promise.all(nics.map((nic, i) => nic.serve(handlers[i] as FrameHandler, options)));
+}
+
+/** Ends after so many packets, of all sockets together. */
+function limited(sides: readonly Side[], count: number | undefined, stop: () => void): FrameHandler[] {
+  const handlers = sides.map(({ handler }) => handler);
+  if (count === undefined) return handlers;
+  let left = count;
+  return handlers.map((handler) => (frame) => {
+    if (left === 0) return;
+    handler(frame);
+    if (--left === 0) stop();
+  });
+}
+
+const PATIENCE_MS = 100;
+
+/** Waits a moment for what is still being sent, so that the last numbers add up. */
+async function sentAll(nics: readonly XskSocket[]): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    for (const nic of nics) nic.receive(0);
+    if (nics.every((nic) => nic.statistics.sending === 0) || performance.now() > deadline) return;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+import type { XskSocket, XskStatistics } from "../../xsk/index.js";
+import type { Live } from "../context.js";
+import { formatCompact } from "../quantities.js";
+import { layout } from "../table.js";
+
+/** What a command counts besides its sockets, by name: `answered`, `resets`. */
+export type Counts = Record<string, number>;
+
+/** A socket at work, and what its command counts of it. */
+export interface Counted {
+  readonly nic: XskSocket;
+  readonly counts: Readonly<Counts>;
+}
+
+/** Writes where the packets went: a table of all sockets, or in JSON one object for each. */
+export class Report {
+  readonly #live: Live;
+  readonly #json: boolean;
+  readonly #counted: readonly Counted[];
+  readonly #started = performance.now();
+
+  constructor(live: Live, json: boolean, counted: readonly Counted[]) {
+    this.#live = live;
+    this.#json = json;
+    this.#counted = counted;
+  }
+
+  show(last: boolean): void {
+    const seconds = (performance.now() - this.#started) / 1000;
+    if (this.#json) for (const counted of this.#counted) this.#live.write(`${json(counted, seconds, last)}\n`);
+    else this.#live.write(`${table(this.#counted, seconds).join("\n")}\n`);
+  }
+}
+
+/** What a socket came to, as a person and a program are told. */
+export function placeOf(nic: XskSocket): { interface: string; queue: number; mode: string | null; copy: string } {
+  return { interface: nic.interface, queue: nic.queue, mode: nic.mode ?? null, copy: nic.copy };
+}
+
+function json({ nic, counts }: Counted, seconds: number, last: boolean): string {
+  return JSON.stringify({ ...placeOf(nic), seconds, ...nic.statistics, ...counts, ...(last ? { last } : {}) });
+}
+
+const ROWS: readonly [string, (s: XskStatistics) => number, string][] = [
+  ["received", (s) => s.received, "from the RX ring"],
+  ["sent", (s) => s.sent, "into the TX ring"],
+  ["forwarded", (s) => s.forwarded, "to another socket"],
+  ["taken", (s) => s.taken, "kept as packets"],
+  ["dropped", (s) => s.dropped, "by the program"],
+  ["TX ring full", (s) => s.txRingFull, "dropped: the kernel did not send fast enough"],
+  ["invalid", (s) => s.invalid, "dropped: empty, or not inside their frame"],
+  ["RX ring full", (s) => s.rxRingFull, "dropped by the kernel: the program was too slow"],
+  ["fill ring empty", (s) => s.fillRingEmpty, "dropped by the kernel: no frame to receive into"],
+  ["RX dropped", (s) => s.rxDropped, "dropped by the kernel: too long for a frame, or other reasons"],
+  ["RX invalid", (s) => s.rxInvalid, "descriptors of the fill ring that the kernel refused"],
+  ["TX invalid", (s) => s.txInvalid, "descriptors of the TX ring that the kernel refused"],
+  ["wake-ups", (s) => s.sendWakeups + s.receiveWakeups, "calls of sendto and recvfrom"],
+  ["waits", (s) => s.waits, "calls of poll, or turns of the event loop"],
+];
+const ALWAYS: ReadonlySet<string> = new Set(["received", "sent", "dropped", "wake-ups"]);
+
+/** What commands count of their own: the row's title, and what it says. */
+const OWN: Readonly<Record<string, readonly [title: string, where: string]>> = {
+  answered: ["answered", "became their answer"],
+  matched: ["matched", "segments that say the word"],
+  resets: ["resets", "made in their place"],
+  words: ["words", "replaced in datagrams"],
+  noRoom: ["no room", "left as they were: the result did not fit"],
+  tunnelled: ["tunnelled", "sent on as datagrams; their frames count as dropped"],
+  lost: ["lost", "datagrams that the kernel did not send"],
+  emerged: ["emerged", "datagrams that became frames"],
+  malformed: ["malformed", "datagrams that can be no frame"],
+};
+
+/** Where the packets of one socket went. */
+export function statisticsText(nic: XskSocket, seconds: number): string[] {
+  return table([{ nic, counts: {} }], seconds);
+}
+
+/** The one table that answers where the packets went: a column of numbers for each socket. */
+function table(counted: readonly Counted[], seconds: number): string[] {
+  const all = counted.map(({ nic }) => nic.statistics);
+  const rows: [string, number[], string][] = ROWS.map(([what, of, where]) => [what, all.map(of), where]);
+  const own = new Set(counted.flatMap(({ counts }) => Object.keys(counts)));
+  const at = rows.findIndex(([what]) => what === "dropped");
+  const ours = [...own].map((name): [string, number[], string] => {
+    const [title, where] = OWN[name] ?? [name, ""];
+    return [title, counted.map(({ counts }) => counts[name] ?? 0), where];
+  });
+  rows.splice(at, 0, ...ours);
+  const shown = rows.filter((row) => row[1].some((n) => n > 0) || ALWAYS.has(row[0]) || ours.includes(row));
+  const rate = (n: number): string => `${formatCompact(n / Math.max(seconds, 0.001))}/s`;
+  const titles = counted.length === 1 ? ["COUNT"] : counted.map(({ nic }) => nic.interface);
+  return layout(
+    [
+      { title: "PACKETS" },
+      ...titles.flatMap((title) => [
+        { title, align: "right" as const },
+        { title: "RATE", align: "right" as const },
+      ]),
+      { title: "WHERE" },
+    ],
+    shown.map(([what, n, where]) => [what, ...n.flatMap((value) => [value, rate(value)]), where]),
+  );
+}
