@@ -246,7 +246,7 @@ describe("replies and failures", () => {
     expect(xdpctl(pair.left, ["load", "guard", "eth0"])).toMatchObject({ status: 0 });
     expect(ask("x")).toBe("here");
     pair.left.must("ip", "link", "set", "eth0", "down");
-    await policies.sees(/eth0 was set down/);
+    await policies.sees(/eth0 is down/);
     pair.left.must("ip", "link", "set", "eth0", "up");
     await policies.sees(/up/);
     const end = performance.now() + 5000;

@@ -37,7 +37,7 @@ export function openSocket(name: string, given: SocketArguments): XskSocket {
 }
 
 /** One socket on each interface, on one UMEM: close that. */
-function openSockets(names: readonly string[], given: ServeArguments, picked?: SocketArguments): XskSocket[] {
+function openSockets(names: readonly string[], given: ServeArguments, picked?: SocketArguments): readonly XskSocket[] {
   const [name = ""] = names;
   if (picked?.fd !== undefined) return [adopted(name, picked.fd)];
   const umem = Umem.create({ frameCount: given.frames, checked: false });
@@ -75,11 +75,13 @@ export async function serveInterfaces(
     throw usage("in a script, this has no end", "write --count N or --for DURATION");
   if (new Set(names).size !== names.length) throw usage("the same interface twice", "name two");
   const json = context.terminal.jsonMode;
-  const nics = openSockets(names, given, picked);
+  // Signals are heard before there is anything to take away.
   const live = await context.live();
   const timers: NodeJS.Timeout[] = [];
   let work: Work | undefined;
+  let nics: readonly XskSocket[] = [];
   try {
+    nics = openSockets(names, given, picked);
     if (!json) for (const nic of nics) context.terminal.note(described(nic));
     work = await begin(nics, live);
     const { sides } = work;
