@@ -6,15 +6,11 @@ import { type Frame, type FrameHandler, Umem, type Wait, XskSocket } from "../sr
 // The other side of bench/c/xsk.c: the same arguments, lines and answers, on our library.
 const [what = "drop", name = "", wait = "poll", cpu = "1"] = process.argv.slice(2);
 const LENGTH = 60;
+const BATCH = 256;
 keepOnCpus([Number(cpu)]);
 
 const reflect: FrameHandler = (frame: Frame) => {
-  const { bytes, start } = frame;
-  for (let i = start; i < start + 6; i++) {
-    const byte = bytes[i] as number;
-    bytes[i] = bytes[i + 6] as number;
-    bytes[i + 6] = byte;
-  }
+  frame.swapMacs();
   frame.send();
 };
 const ignore: FrameHandler = (frame) => frame.drop();
@@ -35,7 +31,7 @@ async function run(ms: number): Promise<string> {
   if (what === "tx") {
     const end = performance.now() + ms;
     do {
-      for (let i = 0; i < 16; i++) if (socket.produce(64, make) === 0) socket.writable(10);
+      for (let i = 0; i < 16; i++) if (socket.produce(BATCH, make) === 0) socket.writable(10);
     } while (performance.now() < end);
   } else {
     const timer = setTimeout(() => socket.stop(), ms);
@@ -46,8 +42,8 @@ async function run(ms: number): Promise<string> {
   const used = process.cpuUsage(cpuBefore);
   const after = socket.statistics;
   const packets = what === "tx" ? after.sent - before.sent : after.received - before.received;
-  if (process.env.XSK_WAITS !== undefined) console.error(`waits ${after.waits - before.waits}`);
-  return `${packets} ${elapsed} ${after.sendWakeups - before.sendWakeups} ${used.user} ${used.system}`;
+  const calls = [after.sendWakeups - before.sendWakeups, after.waits - before.waits];
+  return [packets, elapsed, calls[0], used.user, used.system, calls[1]].join(" ");
 }
 
 for await (const line of createInterface({ input: process.stdin })) {

@@ -2,6 +2,7 @@
 export * from "./address.js";
 export * from "./affinity.js";
 export * from "./capability.js";
+export * from "./channels.js";
 export * from "./counters.js";
 export * from "./epoll.js";
 export * from "./errno.js";

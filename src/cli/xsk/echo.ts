@@ -7,14 +7,7 @@ import { type SocketArguments, socketOptions } from "./options.js";
 
 /** Swaps the MAC addresses and sends the frame back. */
 export function reflect(frame: Frame): void {
-  const { bytes, start } = frame;
-  if (frame.end - start < 14) return;
-  for (let i = start; i < start + 6; i++) {
-    const byte = bytes[i] as number;
-    bytes[i] = bytes[i + 6] as number;
-    bytes[i + 6] = byte;
-  }
-  frame.send();
+  if (frame.swapMacs()) frame.send();
 }
 
 export function registerEcho(xsk: Command, context: Context): void {
