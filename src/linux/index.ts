@@ -18,6 +18,7 @@ export * from "./mapping.js";
 export * from "./memory.js";
 export * from "./mount.js";
 export * from "./namespace.js";
+export * from "./nap.js";
 export * from "./poll.js";
 export * from "./privilege.js";
 export * from "./process.js";

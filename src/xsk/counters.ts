@@ -23,7 +23,7 @@ export class Counters {
   /** Calls of sendto(2), and of recvfrom(2). */
   sendWakeups = 0;
   receiveWakeups = 0;
-  /** Calls of poll(2), or turns of the event loop. */
+  /** Times that it waited: calls of poll(2) or nanosleep(2), or turns of the event loop. */
   waits = 0;
 }
 
