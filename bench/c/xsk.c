@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* AF_XDP on libxdp: `drop`, `echo` (l2fwd: swap MAC addresses and send back) or `tx`, on queue 0 of an interface, in copy mode,
+/* AF_XDP on libxdp: `drop`, `echo` (l2fwd: swap MAC addresses and send back), `udp` (addresses
+ * and ports as well) or `tx`, on queue 0 of an interface, in copy mode,
  * native XDP, need_wakeup, batches of 256; `poll` waits in poll(2), `spin` does not. Lines on standard input: `open`, `run MS`,
  * `close`; `run` answers `packets nanoseconds sendtos user-µs system-µs polls`. */
 #include <errno.h>
@@ -32,7 +33,7 @@ static char *memory;
 static __u64 stack[FRAMES];
 static unsigned int frames, outstanding;
 static unsigned long long sendtos, polls, packets;
-static int spin;
+static int spin, udp;
 
 static double now(void)
 {
@@ -171,6 +172,14 @@ static void echo(void)
 		memcpy(address, frame, 6);
 		memcpy(frame, frame + 6, 6);
 		memcpy(frame + 6, address, 6);
+		if (udp && in->len >= 42) {
+			memcpy(address, frame + 26, 4);
+			memcpy(frame + 26, frame + 30, 4);
+			memcpy(frame + 30, address, 4);
+			memcpy(address, frame + 34, 2);
+			memcpy(frame + 34, frame + 36, 2);
+			memcpy(frame + 36, address, 2);
+		}
 		out->addr = in->addr;
 		out->len = in->len;
 		out->options = 0;
@@ -222,7 +231,8 @@ int main(int argc, char **argv)
 
 	if (argc != 4)
 		return 2;
-	step = !strcmp(argv[1], "drop") ? drop : !strcmp(argv[1], "echo") ? echo : transmit;
+	step = !strcmp(argv[1], "drop") ? drop : !strcmp(argv[1], "tx") ? transmit : echo;
+	udp = !strcmp(argv[1], "udp");
 	spin = !strcmp(argv[3], "spin");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while (fgets(line, sizeof(line), stdin)) {

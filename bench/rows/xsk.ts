@@ -4,6 +4,7 @@ import { bpfObject, cProgram } from "../build.js";
 import { alternate, quantile } from "../legs.js";
 import { LineProcess } from "../lines.js";
 import { type Benchmark, legsNote, type Row } from "../row.js";
+import { queues, roundTrip } from "./xsk-more.js";
 
 type Work = "echo" | "drop" | "tx";
 
@@ -106,4 +107,6 @@ export const xsk: Benchmark = async ({ quick, log }) => [
   ...(await compare("echo", quick, log)),
   ...(await compare("drop", quick, log)),
   ...(await compare("tx", quick, log)),
+  await queues(quick, log),
+  await roundTrip(quick, log),
 ];

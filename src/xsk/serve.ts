@@ -51,7 +51,17 @@ export async function serve(
   const wait = options.wait ?? (isMainThread ? "loop" : "poll");
   const { batch = BATCH, yieldMs = YIELD_MS } = options;
   const spin = wait === "spin";
-  const service: Service = { engine, cursor, handler, turn: engine.multiBuffer ? turnLarge : turn, where, signal, batch, yieldMs, spin };
+  const service: Service = {
+    engine,
+    cursor,
+    handler,
+    turn: engine.multiBuffer ? turnLarge : turn,
+    where,
+    signal,
+    batch,
+    yieldMs,
+    spin,
+  };
   await (wait === "loop" ? inLoop(service, options.loop) : inPlace(service));
 }
 

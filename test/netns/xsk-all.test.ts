@@ -46,7 +46,8 @@ const flood = (): void =>
 /** The CPUs of this process's threads that are allowed only one. */
 const pinned = (): string[] =>
   readdirSync("/proc/self/task").flatMap((tid) => {
-    const [, list = ""] = /^Cpus_allowed_list:\s*(\S+)$/m.exec(readFileSync(`/proc/self/task/${tid}/status`, "utf8")) ?? [];
+    const [, list = ""] =
+      /^Cpus_allowed_list:\s*(\S+)$/m.exec(readFileSync(`/proc/self/task/${tid}/status`, "utf8")) ?? [];
     return /^\d+$/.test(list) ? [list] : [];
   });
 
@@ -82,7 +83,9 @@ test("a handler that throws in one worker ends all, and the caller hears of it",
 
 test("what is refused: a queue that isn't there, no module, no handler, no interface", async () => {
   await expect(serve({ queues: [0, 7] })).rejects.toMatchObject({ code: "XDPCTL_E_NO_QUEUE" });
-  await expect(serve({}, "file:///nowhere.mjs")).rejects.toThrow("the handler's module file:///nowhere.mjs can't be loaded");
+  await expect(serve({}, "file:///nowhere.mjs")).rejects.toThrow(
+    "the handler's module file:///nowhere.mjs can't be loaded",
+  );
   await expect(serve({}, "data:text/javascript,export const a = 1")).rejects.toThrow("has no handler");
   await expect(serve({ queues: [] })).rejects.toMatchObject({ code: "XDPCTL_E_USAGE" });
   await expect(serveAll("eth7", ECHO)).rejects.toMatchObject({ code: "XDPCTL_E_NO_INTERFACE" });

@@ -49,15 +49,13 @@ test("a ping of 8,000 bytes comes in five frames, is one piece, and goes back in
     answer(frame);
     frame.send();
   });
-  const ping = (size: string) => new Running(pair.left.argv("ping", "-c3", "-i0.1", "-W1", "-s", size, pair.rightAddress)).ended();
+  const ping = (size: string) =>
+    new Running(pair.left.argv("ping", "-c3", "-i0.1", "-W1", "-s", size, pair.rightAddress)).ended();
   expect((await ping("8000")).stdout).toMatch(/3 received/);
   expect((await ping("1000")).stdout).toMatch(/3 received/);
   nic.stop();
   await served;
-  expect(seen).toEqual([
-    ...Array.from({ length: 3 }, () => [8042, 5]),
-    ...Array.from({ length: 3 }, () => [1042, 1]),
-  ]);
+  expect(seen).toEqual([...Array.from({ length: 3 }, () => [8042, 5]), ...Array.from({ length: 3 }, () => [1042, 1])]);
   expect(kept).toEqual(["a packet of 5 frames can't be taken"]);
   const { received, sent, txInvalid, invalid } = nic.statistics;
   expect({ received, sent, txInvalid, invalid }).toEqual({ received: 6, sent: 3 * 4 + 3, txInvalid: 0, invalid: 0 });

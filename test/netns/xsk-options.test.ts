@@ -35,20 +35,23 @@ const make = (frame: Frame): void => {
   frame.send();
 };
 
-describe.each([{ mode: "generic" }, { busyPoll: { microseconds: 50, budget: 16 } }] as XskOptions[])("%j", (options) => {
-  test("frames come in and go back", async () => {
-    const umem = Umem.create({ frameCount: 512, checked: true });
-    const nic = open(umem, options);
-    expect(nic.mode).toBe(options.mode ?? "native");
-    const served = nic.serve((frame) => void (frame.swapMacs() && frame.send()), { wait: "poll" });
-    await new Running(pair.left.argv("ping", "-c3", "-i0.05", "-W1", pair.rightAddress)).ended();
-    nic.stop();
-    await served;
-    const { received, completed } = nic.statistics;
-    expect([received > 0, completed]).toEqual([true, received]);
-    umem.close();
-  });
-});
+describe.each([{ mode: "generic" }, { busyPoll: { microseconds: 50, budget: 16 } }] as XskOptions[])(
+  "%j",
+  (options) => {
+    test("frames come in and go back", async () => {
+      const umem = Umem.create({ frameCount: 512, checked: true });
+      const nic = open(umem, options);
+      expect(nic.mode).toBe(options.mode ?? "native");
+      const served = nic.serve((frame) => void (frame.swapMacs() && frame.send()), { wait: "poll" });
+      await new Running(pair.left.argv("ping", "-c3", "-i0.05", "-W1", pair.rightAddress)).ended();
+      nic.stop();
+      await served;
+      const { received, completed } = nic.statistics;
+      expect([received > 0, completed]).toEqual([true, received]);
+      umem.close();
+    });
+  },
+);
 
 describe("produce", () => {
   test("sends n packets of the program's own making, the rest stays free", async () => {
@@ -125,12 +128,9 @@ test("two sockets of a thread, both by poll: neither waits for the other", async
   const waits = { wait: "poll", yieldMs: 400 } as const;
   const served = [
     quiet.serve(() => {}, waits),
-    busy.serve(
-      (frame) => {
-        if (frame.swapMacs()) frame.send();
-      },
-      waits,
-    ),
+    busy.serve((frame) => {
+      if (frame.swapMacs()) frame.send();
+    }, waits),
   ];
   const ping = new Running(pair.left.argv("ping", "-c4", "-i0.02", "-W1", pair.rightAddress));
   await expect.poll(() => busy.statistics.completed, { interval: 20 }).toBeGreaterThanOrEqual(4);
@@ -156,7 +156,12 @@ test("a UMEM beyond what an ordinary user may lock is refused with what to do", 
     }
     console.log(umem.free);
     umem.close();`;
-  const caps = ["setpriv", "--bounding-set=-all,+net_raw,+setpcap", "--inh-caps=-all,+net_raw", "--ambient-caps=+net_raw"];
+  const caps = [
+    "setpriv",
+    "--bounding-set=-all,+net_raw,+setpcap",
+    "--inh-caps=-all,+net_raw",
+    "--ambient-caps=+net_raw",
+  ];
   const argv = ["prlimit", "--memlock=65536", ...caps, "--reuid=65534", "--clear-groups"];
   const [command, ...args] = pair.right.argv(...argv, process.execPath, "--input-type=module", "-e", program);
   const { stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });

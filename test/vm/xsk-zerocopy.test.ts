@@ -26,7 +26,10 @@ it.runIf(process.arch === "x64")("zero copy on virtio-net: requests go out and a
     const [node, xdpctl] = XDPCTL;
     const guest = [node, fileURLToPath(new URL("./guest/zerocopy.mjs", import.meta.url))];
     const machine = ["-k", kernel.version, "--net", "user", "--qemu", qemu, "--timeout", "3m"];
-    const run = spawnSync(node, [xdpctl, "vm", "run", ...machine, "--", ...guest], { encoding: "utf8", maxBuffer: 1 << 24 });
+    const run = spawnSync(node, [xdpctl, "vm", "run", ...machine, "--", ...guest], {
+      encoding: "utf8",
+      maxBuffer: 1 << 24,
+    });
     if (run.status !== 0) throw new Error(`${run.status}\n${run.stdout.slice(-2000)}\n${run.stderr.slice(-4000)}`);
     const { log, ...seen } = JSON.parse(run.stdout) as { log: string };
     const answered = { copy: "zerocopy", mode: "native", answers: ["10.0.2.2", "10.0.2.2", "10.0.2.2"] };
