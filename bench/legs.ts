@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 import { watched } from "./contention.js";
 
-/** One side of a comparison: runs once and returns its figure. */
-export type Leg = () => Promise<number> | number;
+/** One side of a comparison: runs once and returns its figure, or what else was measured. */
+export type Leg<T = number> = () => Promise<T> | T;
 
-export interface Figures {
-  ours: number[];
-  theirs: number[];
+export interface Figures<T = number> {
+  /** Of the legs that count, alone. */
+  ours: T[];
+  theirs: T[];
   /** Legs that were thrown away because others took the machine's time. */
   discarded: number;
   /** Whether enough legs were quiet; otherwise the least disturbed ones were taken. */
@@ -21,8 +22,8 @@ export interface Alternation {
   roots?: readonly number[];
 }
 
-interface Run {
-  figure: number;
+interface Run<T> {
+  figure: T;
   foreign: number;
 }
 
@@ -30,13 +31,13 @@ interface Run {
  * Runs two legs in turns, in the order A B B A, until each has `legs` quiet ones. Gives up after three times as many, and
  * then takes the least disturbed.
  */
-export async function alternate(
-  ours: Leg,
-  theirs: Leg,
+export async function alternate<T = number>(
+  ours: Leg<T>,
+  theirs: Leg<T>,
   { legs, tolerated = 0.2, roots = [] }: Alternation,
-): Promise<Figures> {
-  const runs: [Run[], Run[]] = [[], []];
-  const quiet = (side: Run[]): Run[] => side.filter(({ foreign }) => foreign <= tolerated);
+): Promise<Figures<T>> {
+  const runs: [Run<T>[], Run<T>[]] = [[], []];
+  const quiet = (side: Run<T>[]): Run<T>[] => side.filter(({ foreign }) => foreign <= tolerated);
   const enough = (): boolean => runs.every((side) => quiet(side).length >= legs);
   for (let round = 0; round < 3 * legs && !enough(); round++) {
     for (const side of round % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
@@ -45,7 +46,10 @@ export async function alternate(
       runs[side].push({ figure: result, foreign });
     }
   }
-  const chosen = runs.map((side) => [...side].sort((a, b) => a.foreign - b.foreign).slice(0, legs)) as [Run[], Run[]];
+  const chosen = runs.map((side) => [...side].sort((a, b) => a.foreign - b.foreign).slice(0, legs)) as [
+    Run<T>[],
+    Run<T>[],
+  ];
   return {
     ours: chosen[0].map(({ figure }) => figure),
     theirs: chosen[1].map(({ figure }) => figure),

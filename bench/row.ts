@@ -15,9 +15,14 @@ export interface Row {
 }
 
 /** A benchmark: measures, and gives its rows. `quick` asks for few legs: to see that it works. */
-export type Benchmark = (options: { quick: boolean; log: (text: string) => void }) => Promise<Row[]>;
+export type Benchmark = (options: {
+  quick: boolean;
+  /** How long a soak takes; its own choice where it is undefined. */
+  seconds?: number | undefined;
+  log: (text: string) => void;
+}) => Promise<Row[]>;
 
-export function legsNote(figures: { ours: number[]; discarded: number; quiet: boolean }): string {
+export function legsNote(figures: { ours: unknown[]; discarded: number; quiet: boolean }): string {
   const discarded = figures.discarded === 0 ? "" : `, ${figures.discarded} discarded`;
   return `${figures.ours.length} legs each${discarded}${figures.quiet ? "" : ", machine not quiet"}`;
 }

@@ -12,6 +12,7 @@ import { ring } from "./rows/ring.js";
 import { status } from "./rows/status.js";
 import { vm } from "./rows/vm.js";
 import { xsk } from "./rows/xsk.js";
+import { soak } from "./rows/xsk-soak.js";
 import { machineText, tableText } from "./table.js";
 
 const BENCHMARKS: Record<string, Benchmark> = {
@@ -27,14 +28,21 @@ const BENCHMARKS: Record<string, Benchmark> = {
   packet,
   "packets-lua": packetsLua,
 };
+/** Those that take long, and are run only by their names. */
+const LONG: Record<string, Benchmark> = { "xsk-soak": soak };
+const ALL = { ...BENCHMARKS, ...LONG };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { quick: { type: "boolean", default: false }, json: { type: "boolean", default: false } },
+  options: {
+    quick: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    seconds: { type: "string" },
+  },
 });
-const wrong = positionals.find((name) => !Object.hasOwn(BENCHMARKS, name));
+const wrong = positionals.find((name) => !Object.hasOwn(ALL, name));
 if (wrong !== undefined) {
-  console.error(`bench: there is no benchmark \`${wrong}\` (there are ${Object.keys(BENCHMARKS).join(", ")})`);
+  console.error(`bench: there is no benchmark \`${wrong}\` (there are ${Object.keys(ALL).join(", ")})`);
   process.exit(2);
 }
 
@@ -42,11 +50,13 @@ const log = (text: string): void => console.error(`bench: ${text}`);
 const rows: Row[] = [];
 let failed = false;
 log(machineText());
-for (const [name, benchmark] of Object.entries(BENCHMARKS)) {
-  if (positionals.length > 0 && !positionals.includes(name)) continue;
+const chosen = positionals.length > 0 ? positionals : Object.keys(BENCHMARKS);
+const seconds = values.seconds === undefined ? undefined : Number(values.seconds);
+for (const [name, benchmark] of Object.entries(ALL)) {
+  if (!chosen.includes(name)) continue;
   log(name);
   try {
-    rows.push(...(await benchmark({ quick: values.quick, log })));
+    rows.push(...(await benchmark({ quick: values.quick, seconds, log })));
   } catch (error) {
     failed = true;
     log(`${name} failed: ${error instanceof Error ? error.stack : String(error)}`);

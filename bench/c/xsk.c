@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* AF_XDP on libxdp: `drop`, `echo` (l2fwd: swap MAC addresses and send back) or `tx`, on queue 0 of an interface, in copy mode,
- * native XDP, need_wakeup, batches of 64; `poll` waits in poll(2), `spin` does not. Lines on standard input: `open`, `run MS`,
- * `close`; `run` answers `packets nanoseconds sendtos user-µs system-µs`. */
+/* AF_XDP on libxdp: `drop`, `echo` (l2fwd: swap MAC addresses and send back), `udp` (addresses
+ * and ports as well) or `tx`, on queue 0 of an interface, in copy mode,
+ * native XDP, need_wakeup, batches of 256; `poll` waits in poll(2), `spin` does not. Lines on standard input: `open`, `run MS`,
+ * `close`; `run` answers `packets nanoseconds sendtos user-µs system-µs polls`. */
 #include <errno.h>
 #include <net/if.h>
 #include <poll.h>
@@ -18,7 +19,7 @@
 #define FRAMES 4096
 #define FRAME 2048
 #define RING 2048
-#define BATCH 64
+#define BATCH 256
 #define LENGTH 60
 #ifndef XDP_MAX_TX_SKB_BUDGET
 #define XDP_MAX_TX_SKB_BUDGET 9
@@ -31,8 +32,8 @@ static struct xsk_ring_cons completion, rx;
 static char *memory;
 static __u64 stack[FRAMES];
 static unsigned int frames, outstanding;
-static unsigned long long sendtos, packets;
-static int spin;
+static unsigned long long sendtos, polls, packets;
+static int spin, udp;
 
 static double now(void)
 {
@@ -99,8 +100,10 @@ static void wait_for(short events)
 {
 	struct pollfd entry = { .fd = xsk_socket__fd(xsk), .events = events };
 
-	if (!spin)
-		poll(&entry, 1, 10);
+	if (spin)
+		return;
+	polls++;
+	poll(&entry, 1, 10);
 }
 
 static void reap(void)
@@ -169,6 +172,14 @@ static void echo(void)
 		memcpy(address, frame, 6);
 		memcpy(frame, frame + 6, 6);
 		memcpy(frame + 6, address, 6);
+		if (udp && in->len >= 42) {
+			memcpy(address, frame + 26, 4);
+			memcpy(frame + 26, frame + 30, 4);
+			memcpy(frame + 30, address, 4);
+			memcpy(address, frame + 34, 2);
+			memcpy(frame + 34, frame + 36, 2);
+			memcpy(frame + 36, address, 2);
+		}
 		out->addr = in->addr;
 		out->len = in->len;
 		out->options = 0;
@@ -220,7 +231,8 @@ int main(int argc, char **argv)
 
 	if (argc != 4)
 		return 2;
-	step = !strcmp(argv[1], "drop") ? drop : !strcmp(argv[1], "echo") ? echo : transmit;
+	step = !strcmp(argv[1], "drop") ? drop : !strcmp(argv[1], "tx") ? transmit : echo;
+	udp = !strcmp(argv[1], "udp");
 	spin = !strcmp(argv[3], "spin");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while (fgets(line, sizeof(line), stdin)) {
@@ -234,7 +246,7 @@ int main(int argc, char **argv)
 			struct rusage before, after;
 			double started = now(), end = started + ms * 1e6, at;
 
-			packets = sendtos = 0;
+			packets = sendtos = polls = 0;
 			getrusage(RUSAGE_SELF, &before);
 			do {
 				for (int i = 0; i < 16; i++)
@@ -242,9 +254,9 @@ int main(int argc, char **argv)
 				at = now();
 			} while (at < end);
 			getrusage(RUSAGE_SELF, &after);
-			printf("%llu %.0f %llu %.0f %.0f\n", packets, at - started, sendtos,
+			printf("%llu %.0f %llu %.0f %.0f %llu\n", packets, at - started, sendtos,
 			       microseconds(after.ru_utime) - microseconds(before.ru_utime),
-			       microseconds(after.ru_stime) - microseconds(before.ru_stime));
+			       microseconds(after.ru_stime) - microseconds(before.ru_stime), polls);
 		} else {
 			close_socket();
 			printf("0\n");

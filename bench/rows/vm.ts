@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { spawnSync } from "node:child_process";
 import { Lab } from "../../src/lab/index.js";
-import { alternate, median } from "../legs.js";
+import { alternate, type Figures, median } from "../legs.js";
 import { type Benchmark, legsNote, type Row } from "../row.js";
 
 const XDPCTL = ["bin/xdpctl.cjs"];
@@ -71,7 +71,7 @@ function statuses(quick: boolean, log: (text: string) => void): Row {
 async function lab(quick: boolean): Promise<Row[]> {
   const ups: number[] = [];
   const exec = (...words: string[]): number => xdpctl("lab", "exec", "--lab", NAME, ...words);
-  let figures: Awaited<ReturnType<typeof alternate>> | undefined;
+  let figures: Figures | undefined;
   for (let i = 0; i < (quick ? 1 : 5); i++) {
     try {
       const started = performance.now();

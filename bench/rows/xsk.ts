@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 import { TestPair } from "../../test/fixtures/netns.js";
 import { bpfObject, cProgram } from "../build.js";
-import { alternate, median, quantile } from "../legs.js";
+import { alternate, quantile } from "../legs.js";
 import { LineProcess } from "../lines.js";
 import { type Benchmark, legsNote, type Row } from "../row.js";
+import { queues, roundTrip } from "./xsk-more.js";
 
 type Work = "echo" | "drop" | "tx";
 
@@ -24,7 +25,9 @@ const MOST_NS = 15;
 
 interface Leg {
   pps: number;
+  /** Calls for 1,000 packets. */
   sendtos: number;
+  waits: number;
   userNs: number;
 }
 
@@ -36,8 +39,9 @@ async function measure(side: LineProcess, traffic: LineProcess | undefined, ms =
   const answer = await side.ask(`run ${ms}`);
   await traffic?.receive();
   await side.ask("close");
-  const [packets = 0, ns = 1, sendtos = 0, user = 0] = answer.split(" ").map(Number);
-  return { pps: packets / (ns / 1e9), sendtos: (1000 * sendtos) / packets, userNs: (1000 * user) / packets };
+  const [packets = 0, ns = 1, sendtos = 0, user = 0, , waits = 0] = answer.split(" ").map(Number);
+  const each = (n: number): number => (1000 * n) / packets;
+  return { pps: packets / (ns / 1e9), sendtos: each(sendtos), waits: each(waits), userNs: each(user) };
 }
 
 async function compare(work: Work, quick: boolean, log: (text: string) => void): Promise<Row[]> {
@@ -48,43 +52,45 @@ async function compare(work: Work, quick: boolean, log: (text: string) => void):
   const ours = new LineProcess(pair.right.argv(process.execPath, "build/bench/xsk-side.mjs", ...args, CPU.measured));
   const generate = [cProgram("livegen"), bpfObject("reflect"), "eth0"];
   const traffic = work === "tx" ? undefined : new LineProcess(pair.left.argv(...on(CPU.traffic, ...generate)));
-  const seen: [Leg[], Leg[]] = [[], []];
-  const leg = async (side: 0 | 1, process: LineProcess): Promise<number> => {
+  const leg = async (who: string, process: LineProcess): Promise<Leg> => {
     const result = await measure(process, traffic);
-    seen[side].push(result);
-    log(
-      `${work} ${side === 0 ? "ours" : "C"} ${(result.pps / 1000).toFixed(0)} kpps, ${result.userNs.toFixed(0)} ns user`,
-    );
-    return result.pps;
+    const { pps, userNs, waits } = result;
+    log(`${work} ${who} ${(pps / 1000).toFixed(0)} kpps, ${userNs.toFixed(0)} ns user, ${waits.toFixed(1)} waits`);
+    return result;
   };
   try {
     // Compiling is no part of a packet's cost.
     for (const side of [ours, c]) await measure(side, traffic, WARM_MS);
     const figures = await alternate(
-      () => leg(0, ours),
-      () => leg(1, c),
+      () => leg("ours", ours),
+      () => leg("C", c),
       { legs: quick ? 2 : 9, tolerated: 0.6, roots: [] },
     );
-    const [mine, theirs] = [median(figures.ours), median(figures.theirs)];
-    const of = (side: 0 | 1, key: "sendtos" | "userNs"): number => median(seen[side].map((one) => one[key]));
-    const spread = (values: number[]): string =>
-      `${(quantile(values, 0.1) / 1000).toFixed(0)}–${(quantile(values, 0.9) / 1000).toFixed(0)}`;
-    const beyond = of(0, "userNs") - of(1, "userNs");
-    const calls = `sendto per 1,000: ${of(0, "sendtos").toFixed(1)} / ${of(1, "sendtos").toFixed(1)}`;
+    const { ours: mine, theirs } = figures;
+    const of = (legs: Leg[], key: keyof Leg, q = 0.5): number =>
+      quantile(
+        legs.map((one) => one[key]),
+        q,
+      );
+    const kpps = (legs: Leg[], q = 0.5): string => (of(legs, "pps", q) / 1000).toFixed(0);
+    const rate = (legs: Leg[]): string => `${kpps(legs)} kpps (${kpps(legs, 0.1)}–${kpps(legs, 0.9)})`;
+    const ratio = of(mine, "pps") / of(theirs, "pps");
+    const beyond = of(mine, "userNs") - of(theirs, "userNs");
+    const both = (key: keyof Leg): string => `${of(mine, key).toFixed(1)} / ${of(theirs, key).toFixed(1)}`;
     return [
       {
         what: TITLE[work],
-        xdpctl: `${(mine / 1000).toFixed(0)} kpps (${spread(figures.ours)})`,
-        beside: `${(theirs / 1000).toFixed(0)} kpps (${spread(figures.theirs)}) (C libxdp)`,
-        ratio: (mine / theirs).toFixed(3),
+        xdpctl: rate(mine),
+        beside: `${rate(theirs)} (C libxdp)`,
+        ratio: ratio.toFixed(3),
         wanted: `≥ ${WANTED[work]}`,
-        ok: mine / theirs >= WANTED[work],
-        note: `${legsNote(figures)}; ${calls}`,
+        ok: ratio >= WANTED[work],
+        note: `${legsNote(figures)}; per 1,000 packets sendto ${both("sendtos")}, poll ${both("waits")}`,
       },
       {
         what: `${TITLE[work].split(",")[0]}: user CPU per packet`,
-        xdpctl: `${of(0, "userNs").toFixed(1)} ns`,
-        beside: `${of(1, "userNs").toFixed(1)} ns (C libxdp)`,
+        xdpctl: `${of(mine, "userNs").toFixed(1)} ns`,
+        beside: `${of(theirs, "userNs").toFixed(1)} ns (C libxdp)`,
         ratio: "",
         wanted: `≤ C + ${MOST_NS} ns`,
         ok: beyond <= MOST_NS,
@@ -101,4 +107,6 @@ export const xsk: Benchmark = async ({ quick, log }) => [
   ...(await compare("echo", quick, log)),
   ...(await compare("drop", quick, log)),
   ...(await compare("tx", quick, log)),
+  await queues(quick, log),
+  await roundTrip(quick, log),
 ];

@@ -3,7 +3,7 @@
 import { build } from "esbuild";
 
 await build({
-  entryPoints: ["bench/run.ts", "bench/controller.ts", "bench/swap.ts", "bench/xsk-side.ts"],
+  entryPoints: ["run", "controller", "swap", "xsk-side", "xsk-all-side"].map((name) => `bench/${name}.ts`),
   outdir: "build/bench",
   outExtension: { ".js": ".mjs" },
   bundle: true,

@@ -2,6 +2,7 @@
 export * from "./address.js";
 export * from "./affinity.js";
 export * from "./capability.js";
+export * from "./channels.js";
 export * from "./counters.js";
 export * from "./datagram.js";
 export * from "./epoll.js";
@@ -19,6 +20,7 @@ export * from "./mapping.js";
 export * from "./memory.js";
 export * from "./mount.js";
 export * from "./namespace.js";
+export * from "./nap.js";
 export * from "./poll.js";
 export * from "./privilege.js";
 export * from "./process.js";

@@ -30,6 +30,9 @@ export const XDP_RING_NEED_WAKEUP = 1;
 /** Where mmap(2) of the socket finds each ring. */
 export const PAGE_OFFSET = { rx: 0, tx: 0x8000_0000, fill: 0x1_0000_0000, completion: 0x1_8000_0000 } as const;
 
+/** In a descriptor's options (Linux 6.6): the packet goes on in the next descriptor. */
+export const XDP_PKT_CONTD = 1;
+
 /** What the kernel leaves free in front of a received packet, besides the UMEM's own headroom. */
 export const XDP_PACKET_HEADROOM = 256;
 

@@ -5,6 +5,7 @@ import {
   errno,
   getSocketOption,
   needCapabilities,
+  receiveQueues,
   SO_BUSY_POLL,
   SO_BUSY_POLL_BUDGET,
   SO_PREFER_BUSY_POLL,
@@ -127,6 +128,13 @@ function refused(number: number, place: Place): XdpctlError {
         return new XdpctlError("XDPCTL_E_ZERO_COPY", `the driver of ${name} has no zero copy`, details);
       break;
     case errno.EINVAL:
+      // virtio-net answers so where its device does not take the addresses of the DMA API.
+      if (copy === "zerocopy" && queue < receiveQueues(name))
+        return new XdpctlError("XDPCTL_E_ZERO_COPY", `the driver of ${name} refuses zero copy on queue ${queue}`, {
+          ...details,
+          remedy:
+            "use copy mode; virtio-net (Linux 6.11) needs a device with VIRTIO_F_ACCESS_PLATFORM: QEMU's iommu_platform=on",
+        });
       return new XdpctlError("XDPCTL_E_NO_QUEUE", `${name} has no queue ${queue}, or not this way`, {
         ...details,
         remedy: `\`ethtool -l ${name}\` shows its queues${place.multiBuffer ? "; multiBuffer needs Linux 6.6" : ""}`,

@@ -23,7 +23,7 @@ export class Counters {
   /** Calls of sendto(2), and of recvfrom(2). */
   sendWakeups = 0;
   receiveWakeups = 0;
-  /** Calls of poll(2), or turns of the event loop. */
+  /** Times that it waited: calls of poll(2) or nanosleep(2), or turns of the event loop. */
   waits = 0;
 }
 
@@ -59,6 +59,37 @@ export interface XskStatistics {
   readonly free: number;
   readonly filling: number;
   readonly sending: number;
+}
+
+const NONE: XskStatistics = {
+  received: 0,
+  receivedBytes: 0,
+  sent: 0,
+  completed: 0,
+  forwarded: 0,
+  taken: 0,
+  dropped: 0,
+  txRingFull: 0,
+  invalid: 0,
+  rxDropped: 0,
+  rxRingFull: 0,
+  fillRingEmpty: 0,
+  rxInvalid: 0,
+  txInvalid: 0,
+  txRingEmpty: 0,
+  sendWakeups: 0,
+  receiveWakeups: 0,
+  waits: 0,
+  free: 0,
+  filling: 0,
+  sending: 0,
+};
+
+/** All together. */
+export function addStatistics(all: readonly XskStatistics[]): XskStatistics {
+  const names = Object.keys(NONE) as (keyof XskStatistics)[];
+  const sums = names.map((name) => [name, all.reduce((sum, one) => sum + (one[name] ?? 0), 0)]);
+  return Object.fromEntries(sums) as XskStatistics;
 }
 
 /** `struct xdp_statistics`: all zero where the socket is closed. */

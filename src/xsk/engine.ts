@@ -25,6 +25,10 @@ export class Engine {
   fd: number;
   /** Only zero copy lets the fill ring's wake-up flag be set. */
   zeroCopy = false;
+  /** Takes packets of several frames (XDP_USE_SG). */
+  multiBuffer = false;
+  /** What `receive` took last was not the end of its packet. */
+  within = false;
   /** Descriptors written into the TX ring and not submitted yet. */
   staged = 0;
   /** Frames that the kernel has to send, or has sent and were not reaped. */
@@ -37,6 +41,8 @@ export class Engine {
   failure = 0;
   /** A batch is under way: its loop holds views of the rings. */
   busy = false;
+  /** Slots of the TX ring that the batch under way may need: a handler that sends more of its own can't have them. */
+  reserved = 0;
   readonly #frameSize: number;
   readonly #unaligned: boolean;
 
@@ -70,6 +76,12 @@ export class Engine {
     return ((this.tx.producer - this.tx.consumer) | 0) !== 0;
   }
 
+  /** A batch of `n` frames begins. */
+  begin(n: number): void {
+    this.busy = true;
+    this.reserved = n;
+  }
+
   /** Notes that the socket is of no use any more; the first reason counts. */
   fail(number: number): void {
     if (this.failure === 0 && number > 0 && !AGAIN.has(number)) this.failure = number;
@@ -93,29 +105,35 @@ export class Engine {
     const n = completion.available();
     if (n === 0) return;
     const { slots, mask } = completion;
-    const { owners } = umem;
+    const { owners, stack, frameCount, length } = umem;
+    const fillSlots = fill.slots;
+    const fillMask = fill.mask;
     const unaligned = this.#unaligned;
     const frameSize = this.#frameSize;
     const aligned = -frameSize;
-    const { length } = umem;
     // The loop of a batch writes into the fill ring itself, and has not told it yet.
     const direct = this.busy ? 0 : n < this.owed ? n : this.owed;
-    let at = completion.consumer;
+    const last = (completion.consumer + n) | 0;
     let to = fill.producer;
     let left = direct;
-    for (let i = 0; i !== n; i++) {
-      const address = (slots[(at & mask) << 1] as number) | 0;
-      const frame = unaligned ? address - (address % frameSize) : address & aligned;
-      at = (at + 1) | 0;
+    let free = umem.freeCount;
+    for (let at = completion.consumer; at !== last; at = (at + 1) | 0) {
+      const address = slots[(at & mask) << 1] as number;
       // The kernel completes a descriptor outside the UMEM, too: it is no frame.
-      if (frame < 0 || frame >= length) continue;
+      if (address >= length) continue;
+      const frame = unaligned ? address - (address % frameSize) : address & aligned;
       if (left !== 0) {
-        left--;
+        left = (left - 1) | 0;
         if (owners !== undefined) owners.move(frame, OWNER.tx, OWNER.fill);
-        fill.slots[(to & fill.mask) << 1] = frame;
+        fillSlots[(to & fillMask) << 1] = frame;
         to = (to + 1) | 0;
-      } else umem.give(frame, OWNER.tx);
+        continue;
+      }
+      if (owners !== undefined) owners.move(frame, OWNER.tx, OWNER.free);
+      // More than all can only come of a frame that was given back twice.
+      if (free < frameCount) stack[free++] = frame;
     }
+    umem.freeCount = free;
     completion.release(n);
     this.sending -= n;
     this.counters.completed += n;
@@ -147,21 +165,23 @@ export class Engine {
   /** How many more descriptors the TX ring takes; when it looks full, the kernel is asked to go on, and looked at again. */
   room(wanted: number): number {
     const { tx } = this;
-    let room = tx.size - ((tx.producer + this.staged - tx.consumer) | 0);
+    const taken = this.staged + this.reserved;
+    let room = tx.size - ((tx.producer - tx.consumer) | 0) - taken;
     if (room >= wanted) return room;
-    room = tx.free() - this.staged;
+    room = tx.free() - taken;
     if (room >= wanted) return room;
     this.kick();
     this.reap();
-    return tx.free() - this.staged;
+    return tx.free() - taken;
   }
 
-  /** Writes a descriptor. The caller has looked for room. */
-  stage(start: number, length: number): void {
+  /** Writes a descriptor. The caller has looked for room. `options` is XDP_PKT_CONTD, or nothing. */
+  stage(start: number, length: number, options = 0): void {
     const { tx } = this;
     const slot = ((tx.producer + this.staged) & tx.mask) << 2;
     tx.slots[slot] = start;
     tx.slots[slot + 2] = length;
+    tx.slots[slot + 3] = options;
     this.staged++;
   }
 

@@ -3,6 +3,8 @@ import { XdpctlError } from "../errors/index.js";
 import type { Packet } from "./packet.js";
 import type { XskSocket } from "./socket.js";
 
+const ETHERNET_HEADER = 14;
+
 /** What shall become of the frame under the cursor. */
 export const VERDICT = { drop: 0, send: 1, elsewhere: 2, taken: 3 } as const;
 
@@ -27,6 +29,11 @@ export interface Frame {
   readonly limit: number;
   /** Bytes of the packet. */
   readonly length: number;
+  /**
+   * How many frames it came in: 1, or with `multiBuffer` more. Then it was copied into one piece of up to 64 KiB (`bytes` is the
+   * same), and is copied into frames again to be sent. It can't be taken.
+   */
+  readonly fragments: number;
   /** Sends the packet, as it is when the handler returns, out of the socket that it came in by. */
   send(): void;
   /** Sends it out of another socket of the same UMEM. */
@@ -52,6 +59,8 @@ export interface Frame {
   dump(): string;
   /** Puts other bytes in its place. */
   replace(data: Uint8Array): void;
+  /** Exchanges the Ethernet addresses, as an answer needs it; false for a frame under 14 bytes, which has none. */
+  swapMacs(): boolean;
 }
 
 /** Where a packet lies in its frame, and how that may change. */
@@ -124,6 +133,19 @@ export class Span {
     this.bytes.set(data, this.first);
   }
 
+  swapMacs(): boolean {
+    const { view, start } = this;
+    if (this.end - start < ETHERNET_HEADER) return false;
+    // Three words in the order of bytes: destination, destination and source, source. Byte by byte takes 12 ns more.
+    const a = view.getInt32(start, true);
+    const b = view.getInt32(start + 4, true);
+    const c = view.getInt32(start + 8, true);
+    view.setInt32(start, (b >>> 16) | (c << 16), true);
+    view.setInt32(start + 4, (c >>> 16) | (a << 16), true);
+    view.setInt32(start + 8, (a >>> 16) | (b << 16), true);
+    return true;
+  }
+
   #refuse(n: number, where: string, most: number): never {
     throw new XdpctlError("XDPCTL_E_FRAME", `${n} bytes of a frame that has ${most} ${where}`);
   }
@@ -133,6 +155,7 @@ export class Span {
 export class Cursor extends Span implements Frame {
   verdict: number = VERDICT.drop;
   target: XskSocket | undefined;
+  fragments = 1;
   /** Makes the packet of a frame that is taken. */
   readonly #keep: (cursor: Cursor) => Packet;
 
@@ -155,6 +178,10 @@ export class Cursor extends Span implements Frame {
   }
 
   take(): Packet {
+    if (this.fragments > 1)
+      throw new XdpctlError("XDPCTL_E_FRAME", `a packet of ${this.fragments} frames can't be taken`, {
+        remedy: "send, forward or drop it, or use frames that it fits into",
+      });
     const packet = this.#keep(this);
     this.verdict = VERDICT.taken;
     return packet;

@@ -12,8 +12,9 @@ import type { FrameHandler } from "./turn.js";
  */
 export function produce(engine: Engine, cursor: Cursor, handler: FrameHandler, budget: number): number {
   if (engine.sending !== 0) engine.reap();
-  const { umem } = engine;
-  const { owners, frameSize } = umem;
+  const { umem, tx } = engine;
+  const { owners, frameSize, stack } = umem;
+  const { slots, mask } = tx;
   let n = budget < umem.freeCount ? budget : umem.freeCount;
   const room = n === 0 ? 0 : engine.room(n);
   if (n > room) n = room;
@@ -23,8 +24,10 @@ export function produce(engine: Engine, cursor: Cursor, handler: FrameHandler, b
   const nested = engine.busy;
   engine.busy = true;
   try {
-    while (sent < n) {
-      frame = umem.take(OWNER.user);
+    while (sent < n && umem.freeCount !== 0) {
+      // The handler may take frames of its own meanwhile.
+      frame = stack[--umem.freeCount] as number;
+      if (owners !== undefined) owners.move(frame, OWNER.free, OWNER.user);
       cursor.first = frame;
       cursor.limit = (frame + frameSize) | 0;
       cursor.start = (frame + DEFAULT_HEADROOM) | 0;
@@ -35,7 +38,11 @@ export function produce(engine: Engine, cursor: Cursor, handler: FrameHandler, b
       if (cursor.verdict !== VERDICT.send || start < frame || end <= start || end > cursor.limit) break;
       if (owners !== undefined) owners.move(frame, OWNER.user, OWNER.tx);
       frame = -1;
-      engine.stage(start, (end - start) | 0);
+      const slot = ((tx.producer + engine.staged) & mask) << 2;
+      slots[slot] = start;
+      slots[slot + 2] = end - start;
+      slots[slot + 3] = 0;
+      engine.staged++;
       sent = (sent + 1) | 0;
     }
   } finally {

@@ -11,6 +11,12 @@ export interface RedirectOptions {
   multiBuffer?: boolean;
 }
 
+/** The rules that a caller's `filter` is. */
+export function redirectRules(filter: RedirectRule | readonly RedirectRule[] | undefined): readonly RedirectRule[] {
+  if (filter === undefined) return [];
+  return Array.isArray(filter) ? (filter as RedirectRule[]) : [filter as RedirectRule];
+}
+
 /** Programs of this process, by network namespace and interface: the queues of an interface share one. */
 const living = new Map<string, Redirect>();
 

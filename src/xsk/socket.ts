@@ -3,7 +3,7 @@ import type { BpfMap } from "../bpf/index.js";
 import { XdpctlError } from "../errors/index.js";
 import { errno, POLLOUT, Poll, type Socket, SOL_XDP } from "../linux/index.js";
 import type { ModeRequest, VerdictCounts, XdpMode } from "../xdp/index.js";
-import { XDP_MAX_TX_SKB_BUDGET } from "./abi.js";
+import { XDP_MAX_TX_SKB_BUDGET, XDP_PKT_CONTD } from "./abi.js";
 import { bindSocket, type BusyPoll, type CopyMode, type CopyRequest, makeSocket, type Place } from "./bind.js";
 import { kernelStatistics, type XskStatistics } from "./counters.js";
 import { Engine } from "./engine.js";
@@ -13,7 +13,7 @@ import { findInterface } from "./interface.js";
 import { OWNER } from "./owners.js";
 import { Packet } from "./packet.js";
 import { produce } from "./produce.js";
-import { directTo, Redirect } from "./redirect.js";
+import { directTo, Redirect, redirectRules } from "./redirect.js";
 import { checkRingSizes, mapRings, type RingSizes } from "./ring.js";
 import type { RedirectRule } from "./rule.js";
 import { type ServeOptions, serve } from "./serve.js";
@@ -40,7 +40,10 @@ export interface XskOptions {
   redirect?: BpfMap | false;
   /** Preferred busy polling (Linux 5.11): the driver is driven by our own waiting, not by interrupts. */
   busyPoll?: BusyPoll;
-  /** Packets of several frames (XDP_USE_SG, Linux 6.6), for MTUs beyond a frame. */
+  /**
+   * Packets of several frames (XDP_USE_SG, Linux 6.6), for MTUs beyond a frame. `serve` shows each in one piece; `receive` drops
+   * them, as `invalid`. `sent` and `completed` count their frames.
+   */
   multiBuffer?: boolean;
   /** Packets that one wake-up sends in copy mode (Linux 6.17; 32 before); 256 by default, where the kernel has it. */
   sendBudget?: number;
@@ -96,6 +99,7 @@ export class XskSocket implements Disposable {
     this.copy = copy;
     this.engine = engine;
     engine.zeroCopy = copy === "zerocopy";
+    engine.multiBuffer = place.multiBuffer;
     this.#socket = socket;
     this.#redirect = how instanceof Redirect ? how : undefined;
     this.#map = how instanceof Redirect ? undefined : how;
@@ -251,12 +255,20 @@ export class XskSocket implements Disposable {
       const length = rx.slots[slot + 2] as number;
       const frame = umem.frameOf(address);
       umem.owners?.move(frame, OWNER.fill, OWNER.user);
+      const more = ((rx.slots[slot + 3] as number) & XDP_PKT_CONTD) !== 0;
+      if (more || engine.within) {
+        // A frame of a packet of several.
+        umem.give(frame, OWNER.user);
+        engine.within = more;
+        if (!more) counters.invalid++;
+        continue;
+      }
       packets.push(Packet.on(umem, frame, start, start + length));
       counters.receivedBytes += length;
     }
     if (count > 0) rx.release(count);
-    counters.received += count;
-    counters.taken += count;
+    counters.received += packets.length;
+    counters.taken += packets.length;
     engine.owed += count;
     engine.pay();
     engine.wakeFill();
@@ -366,11 +378,9 @@ export function redirection(
   const { redirect, filter, mode } = options;
   if (redirect === false) return undefined;
   if (redirect !== undefined) return redirect;
-  const rules =
-    filter === undefined ? [] : Array.isArray(filter) ? (filter as RedirectRule[]) : [filter as RedirectRule];
   return Redirect.retain(place.interface, place.ifindex, {
     ...(mode === undefined ? {} : { mode }),
-    rules,
+    rules: redirectRules(filter),
     multiBuffer: place.multiBuffer,
   });
 }

@@ -6,6 +6,9 @@ import { OWNER } from "./owners.js";
 /** Is called for each received frame, with the one cursor. It must not be asynchronous. */
 export type FrameHandler = (frame: Frame) => void;
 
+/** One batch: what `turn` below does, or its like for packets of several frames. */
+export type Turn = (engine: Engine, cursor: Cursor, handler: FrameHandler, budget: number) => number;
+
 /** Sockets that a batch forwarded to. */
 const touched: Engine[] = [];
 
@@ -18,7 +21,7 @@ const touched: Engine[] = [];
 export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budget: number): number {
   if (engine.sending !== 0) engine.reap();
   if (engine.owed !== 0) engine.pay();
-  const { rx, fill, umem, counters } = engine;
+  const { rx, tx, fill, umem } = engine;
   let n = rx.available();
   if (n === 0) {
     umem.kick();
@@ -29,32 +32,36 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
   if (room <= 0) return -1;
   if (n > room) n = room;
 
+  // Everything that stays the same for the batch is a local: V8 would load it anew after each call of the handler.
   const { slots, mask } = rx;
-  const { owners, frameSize } = umem;
+  const { owners, frameSize, unaligned } = umem;
   const fillSlots = fill.slots;
   const fillMask = fill.mask;
-  const frameMask = umem.unaligned ? -1 : -frameSize;
+  const txSlots = tx.slots;
+  const txMask = tx.mask;
+  const frameMask = unaligned ? -1 : -frameSize;
   const first = rx.consumer;
+  const last = (first + n) | 0;
   let at = first;
   let to = fill.producer;
   let bytes = 0;
+  let dropped = 0;
   let inHand = -1;
-  const last = (first + n) | 0;
-  engine.busy = true;
+  engine.begin(n);
   try {
     while (at !== last) {
       const slot = (at & mask) << 2;
       const address = (slots[slot] as number) | 0;
-      // Unaligned, the kernel keeps the frame's address and puts the offset into the upper 16 bits; aligned, they are zero.
-      const start = (address + ((slots[slot + 1] as number) >>> 16)) | 0;
       const length = (slots[slot + 2] as number) | 0;
       const frame = address & frameMask;
+      // Unaligned, the kernel keeps the frame's address and puts the offset into the upper 16 bits; aligned, they are zero.
+      const start = unaligned ? (address + ((slots[slot + 1] as number) >>> 16)) | 0 : address;
       cursor.first = frame;
       cursor.limit = (frame + frameSize) | 0;
       cursor.start = start;
       cursor.end = (start + length) | 0;
       cursor.verdict = VERDICT.drop;
-      bytes += length;
+      bytes = (bytes + length) | 0;
       if (owners !== undefined) owners.move(frame, OWNER.fill, OWNER.user);
       at = (at + 1) | 0;
       inHand = frame;
@@ -65,19 +72,21 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
       const { verdict } = cursor;
       if (verdict === VERDICT.send) {
         const begin = cursor.start;
-        const size = (cursor.end - begin) | 0;
-        if (begin >= frame && size > 0 && cursor.end <= cursor.limit) {
+        const end = cursor.end;
+        if (begin >= frame && end > begin && end <= cursor.limit) {
           if (owners !== undefined) owners.move(frame, OWNER.user, OWNER.tx);
-          engine.stage(begin, size);
+          const out = ((tx.producer + engine.staged) & txMask) << 2;
+          txSlots[out] = begin;
+          txSlots[out + 2] = end - begin;
+          engine.staged++;
           continue;
         }
-        counters.invalid++;
-      } else if (verdict === VERDICT.taken) {
-        counters.taken++;
+        engine.counters.invalid++;
+      } else if (verdict === VERDICT.drop) dropped = (dropped + 1) | 0;
+      else if (verdict === VERDICT.taken) {
+        engine.counters.taken++;
         continue;
-      } else if (verdict === VERDICT.elsewhere) {
-        if (elsewhere(engine, cursor, frame)) continue;
-      } else counters.dropped++;
+      } else if (elsewhere(engine, cursor, frame)) continue;
       if (owners !== undefined) owners.move(frame, OWNER.user, OWNER.fill);
       fillSlots[(to & fillMask) << 1] = frame;
       to = (to + 1) | 0;
@@ -85,13 +94,14 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
   } finally {
     // What a handler threw on is dropped; its frame is not lost.
     if (inHand >= 0 && engine.fd >= 0 && cursor.verdict !== VERDICT.taken) umem.give(inHand, OWNER.user);
+    engine.counters.dropped += dropped;
     finish(engine, (at - first) | 0, (to - fill.producer) | 0, bytes);
   }
   return n;
 }
 
-/** A frame's way to another socket; false when it could not go. */
-function elsewhere(from: Engine, cursor: Cursor, frame: number): boolean {
+/** @internal A frame's way to another socket; false when it could not go. */
+export function elsewhere(from: Engine, cursor: Cursor, frame: number): boolean {
   const { counters, umem } = from;
   const engine = cursor.target?.engine;
   const size = cursor.end - cursor.start;
@@ -113,14 +123,18 @@ function elsewhere(from: Engine, cursor: Cursor, frame: number): boolean {
   umem.owners?.move(frame, OWNER.user, OWNER.tx);
   engine.stage(cursor.start, size);
   counters.forwarded++;
-  if (!engine.touched) {
-    engine.touched = true;
-    touched.push(engine);
-  }
+  touch(engine);
   return true;
 }
 
-function finish(engine: Engine, received: number, recycled: number, bytes: number): void {
+/** The batch under way sends by this socket, too. */
+export function touch(engine: Engine): void {
+  if (engine.touched) return;
+  engine.touched = true;
+  touched.push(engine);
+}
+
+export function finish(engine: Engine, received: number, recycled: number, bytes: number): void {
   const { counters } = engine;
   engine.rx.release(received);
   counters.received += received;
@@ -135,6 +149,7 @@ function finish(engine: Engine, received: number, recycled: number, bytes: numbe
   }
   if (engine.zeroCopy) engine.wakeFill();
   engine.busy = false;
+  engine.reserved = 0;
   // The handler has closed the socket.
   if (engine.fd < 0) engine.unmap();
 }

@@ -31,8 +31,13 @@ export interface UmemOptions {
 }
 
 /** Numbers under 2^31 are V8's small integers: offsets in a larger UMEM would be allocated one by one. */
-const MOST_BYTES = 2 ** 31 - PAGE_SIZE;
+const MOST_BYTES = 2 ** 31 - 2 * 65_536;
 const LEAST_FRAME = 2048;
+/**
+ * Behind the frames, in the same buffer, is room for one packet of several frames in one piece. The kernel is not told of it,
+ * and while nobody writes there it takes no memory.
+ */
+export const LINEAR_BYTES = 65_536;
 /** sizeof(struct xdp_umem_reg), Linux 6.8; older kernels take the front of it. */
 const REGISTRATION = 32;
 
@@ -57,7 +62,9 @@ export class Umem implements Disposable {
   readonly frameCount: number;
   readonly headroom: number;
   readonly unaligned: boolean;
-  /** All frames. A frame is the span that its cursor or packet names. */
+  /** Bytes of all frames together. */
+  readonly length: number;
+  /** All frames, and behind them room for one large packet. A frame is the span that its cursor or packet names. */
   readonly bytes: Uint8Array;
   readonly view: DataView;
   /** @internal */
@@ -83,8 +90,8 @@ export class Umem implements Disposable {
     this.headroom = headroom;
     this.unaligned = unaligned;
     this.#memory = memory;
-    const length = frameSize * frameCount;
-    this.#mapping = Mapping.of(memory.fd, length, { writable: true });
+    this.length = frameSize * frameCount;
+    this.#mapping = Mapping.of(memory.fd, this.length + LINEAR_BYTES, { writable: true });
     const buffer = this.#mapping.buffer;
     this.bytes = new Uint8Array(buffer);
     this.view = new DataView(buffer);
@@ -102,7 +109,7 @@ export class Umem implements Disposable {
   static create(options: UmemOptions = {}): Umem {
     const all = complete(options);
     checkSizes(all);
-    const memory = sharedMemory("xdpctl-umem", all.frameSize * all.frameCount);
+    const memory = sharedMemory("xdpctl-umem", all.frameSize * all.frameCount + LINEAR_BYTES);
     try {
       return new Umem(all, memory);
     } catch (error) {
@@ -119,11 +126,6 @@ export class Umem implements Disposable {
     const all = complete(options);
     checkSizes(all);
     return new Umem(all, new OwnedFd(fd));
-  }
-
-  /** Bytes of all frames together. */
-  get length(): number {
-    return this.bytes.length;
   }
 
   /** Frames that are free: neither the kernel's nor a packet's. */

@@ -57,12 +57,5 @@ async function echo(nic: XskSocket, given: readonly string[] | undefined): Promi
 
 /** Swaps the MAC addresses and sends the frame back. */
 function reflect(frame: Frame): void {
-  const { bytes, start } = frame;
-  if (frame.end - start < 14) return;
-  for (let i = start; i < start + 6; i++) {
-    const byte = bytes[i] as number;
-    bytes[i] = bytes[i + 6] as number;
-    bytes[i + 6] = byte;
-  }
-  frame.send();
+  if (frame.swapMacs()) frame.send();
 }

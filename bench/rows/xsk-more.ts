@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+import { TestPair } from "../../test/fixtures/netns.js";
+import { bpfObject, cProgram } from "../build.js";
+import { alternate, median } from "../legs.js";
+import { LineProcess } from "../lines.js";
+import { legsNote, type Row } from "../row.js";
+
+const MS = 2000;
+const MARGIN = 400;
+const NODE_SIDE = [process.execPath, "build/bench/xsk-side.mjs"];
+const on = (cpu: string, ...argv: string[]): string[] => ["taskset", "-c", cpu, ...argv];
+
+/** CPU of a packet with two queues and two workers, beside one: on two CPUs that the generators use, too. */
+export async function queues(quick: boolean, log: (text: string) => void): Promise<Row> {
+  const pair = new TestPair();
+  pair.left.must("ip", "link", "del", "eth0");
+  const each = ["numrxqueues", "2", "numtxqueues", "2"];
+  const peer = ["peer", "name", "eth0", "index", "12", ...each, "netns", pair.right.name];
+  pair.left.must("ip", "link", "add", "eth0", "index", "11", ...each, "type", "veth", ...peer);
+  for (const side of [pair.left, pair.right]) side.must("ip", "link", "set", "eth0", "up");
+  // A frame comes in by the queue whose number is that of the CPU that sends it.
+  const generate = [cProgram("livegen"), bpfObject("reflect"), "eth0"];
+  const traffic = ["0", "1"].map((cpu) => new LineProcess(pair.left.argv(...on(cpu, ...generate))));
+  const side = (...cpus: string[]): LineProcess =>
+    new LineProcess(pair.right.argv(process.execPath, "build/bench/xsk-all-side.mjs", "eth0", ...cpus));
+  const [two, one] = [side("1", "0"), side("1")];
+  const leg = async (process: LineProcess, count: number, ms = MS): Promise<number> => {
+    await process.ask("open");
+    const active = traffic.slice(0, count);
+    for (const generator of active) generator.send(`${ms + MARGIN}`);
+    const [packets = 0, us = 0] = (await process.ask(`run ${ms}`)).split(" ").map(Number);
+    await Promise.all(active.map((generator) => generator.receive()));
+    await process.ask("close");
+    log(`${count} workers ${(packets / ms).toFixed(0)} kpps, ${((1000 * us) / packets).toFixed(0)} ns of CPU`);
+    return (1000 * us) / packets;
+  };
+  try {
+    for (const [process, count] of [
+      [two, 2],
+      [one, 1],
+    ] as const)
+      await leg(process, count, 1000);
+    const both: [() => Promise<number>, () => Promise<number>] = [() => leg(two, 2), () => leg(one, 1)];
+    const figures = await alternate(...both, { legs: quick ? 2 : 9, tolerated: 0.8 });
+    const [mine, other] = [median(figures.ours), median(figures.theirs)];
+    return {
+      what: "AF_XDP echo, two queues with two workers: CPU per packet",
+      xdpctl: `${mine.toFixed(0)} ns`,
+      beside: `${other.toFixed(0)} ns (one worker)`,
+      ratio: (mine / other).toFixed(3),
+      wanted: "≤ 1.1",
+      ok: mine / other <= 1.1,
+      note: legsNote(figures),
+    };
+  } finally {
+    await Promise.all([two, one, ...traffic].map((process) => process.close()));
+    pair.close();
+  }
+}
+
+/** Round trips of single datagrams, both sides waiting in poll(2). */
+export async function roundTrip(quick: boolean, log: (text: string) => void): Promise<Row> {
+  const pair = new TestPair();
+  const mac = /link\/ether (\S+)/.exec(pair.right.must("ip", "link", "show", "eth0"))?.[1] ?? "";
+  pair.left.must("ip", "neigh", "replace", pair.rightAddress, "lladdr", mac, "dev", "eth0");
+  const args = ["udp", "eth0", "poll"];
+  const c = new LineProcess(pair.right.argv(...on("1", cProgram("xsk", ["xdp", "bpf"]), ...args)));
+  const ours = new LineProcess(pair.right.argv(...NODE_SIDE, ...args, "1"));
+  const client = new LineProcess(pair.left.argv(...on("0", cProgram("rtt"), pair.rightAddress)));
+  const count = quick ? 1000 : 4000;
+  const leg = async (who: string, process: LineProcess): Promise<number> => {
+    await process.ask("open");
+    // 300 µs between, and up to 100 µs each.
+    process.send(`run ${Math.ceil(0.6 * count)}`);
+    const [p50 = 0, p99 = 0, answered = 0] = (await client.ask(`${count}`)).split(" ").map(Number);
+    await process.receive();
+    await process.ask("close");
+    log(`round trip ${who} p50 ${(p50 / 1000).toFixed(1)} µs, p99 ${(p99 / 1000).toFixed(1)} µs, ${answered} answered`);
+    return p50;
+  };
+  try {
+    for (const process of [ours, c]) await leg("warm-up", process);
+    const both: [() => Promise<number>, () => Promise<number>] = [() => leg("ours", ours), () => leg("C", c)];
+    const figures = await alternate(...both, { legs: quick ? 2 : 9, tolerated: 0.6 });
+    const [mine, theirs] = [median(figures.ours), median(figures.theirs)];
+    return {
+      what: "AF_XDP UDP echo: round trip, p50",
+      xdpctl: `${(mine / 1000).toFixed(1)} µs`,
+      beside: `${(theirs / 1000).toFixed(1)} µs (C libxdp)`,
+      ratio: (mine / theirs).toFixed(3),
+      wanted: "≤ 1.05",
+      ok: mine / theirs <= 1.05,
+      note: `${legsNote(figures)}; ${count} round trips each, 300 µs apart`,
+    };
+  } finally {
+    await Promise.all([c.close(), ours.close(), client.close()]);
+    pair.close();
+  }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+import { XdpctlError } from "../../errors/index.js";
+import { allowedCpus, errno, receiveQueues } from "../../linux/index.js";
+import type { VerdictCounts, XdpMode } from "../../xdp/index.js";
+import { addStatistics, type XskStatistics } from "../counters.js";
+import { failureOf } from "../failure.js";
+import { findInterface } from "../interface.js";
+import { Redirect, redirectRules } from "../redirect.js";
+import type { ServeOptions } from "../serve.js";
+import type { XskOptions } from "../socket.js";
+import type { UmemOptions } from "../umem.js";
+import type { QueueStart } from "./messages.js";
+import { QueueWorker } from "./queue.js";
+import { workerPath } from "./worker-path.js";
+
+export interface ServeAllOptions
+  extends Omit<XskOptions, "queue" | "redirect">,
+    Omit<ServeOptions, "signal" | "loop" | "wait"> {
+  /** `poll` (the default) or `spin`: a worker has no event loop to wait in. */
+  wait?: "poll" | "spin";
+  /** The queues; all that the interface uses by default. */
+  queues?: readonly number[];
+  /** CPUs that the workers are kept on, one after the other; by default those on which this process may run. */
+  cpus?: readonly number[];
+  /** Each worker has a UMEM of its own, like this. */
+  umem?: UmemOptions;
+  /** For the module's `start`: anything that the structured clone algorithm copies. */
+  data?: unknown;
+}
+
+/** The statistics of one queue. */
+export interface QueueStatistics extends XskStatistics {
+  readonly queue: number;
+  /** The CPU that its worker is kept on. */
+  readonly cpu: number;
+}
+
+/** An interface all of whose queues are served. */
+export interface ServedInterface extends AsyncDisposable {
+  readonly interface: string;
+  readonly mode: XdpMode;
+  readonly queues: readonly number[];
+  /** Resolves after `stop`; rejects with the first worker's error, when all have ended. */
+  readonly done: Promise<void>;
+  /** Of all queues together, and of each. */
+  statistics(): Promise<{ total: XskStatistics; queues: readonly QueueStatistics[] }>;
+  /** What the redirect program did with the interface's frames. */
+  readonly redirected: VerdictCounts | undefined;
+  /** Ends the workers, and waits until nothing is left of them. Never throws: `done` says what went wrong. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Serves all queues of an interface: one worker thread for each, kept on a CPU of its own as far as there are enough, with its
+ * own UMEM and socket. The handler is the default export of a module, which each worker loads for itself; a module may
+ * export `start({ socket, data })`, too, which is called before the first frame. Resolves when all queues receive.
+ *
+ * ```js
+ * // echo.mjs
+ * export default (frame) => {
+ *   if (frame.swapMacs()) frame.send();
+ * };
+ * // main.mjs
+ * const served = await serveAll("eth0", new URL("./echo.mjs", import.meta.url));
+ * process.once("SIGINT", () => served.stop());
+ * await served.done;
+ * ```
+ *
+ * Errors: those of `XskSocket.open`, by `serveAll`; those of `XskSocket.serve` by `done`, after which the other queues have ended,
+ * too. XDPCTL_E_USAGE for a module that can't be loaded, or has no handler.
+ */
+export async function serveAll(
+  name: string,
+  module: URL | string,
+  options: ServeAllOptions = {},
+): Promise<ServedInterface> {
+  const { queues, cpus, umem, data, wait, batch, yieldMs, filter, mode, ...socket } = options;
+  const link = findInterface(name);
+  if (!link.up) throw failureOf(errno.ENETDOWN, { interface: name, queue: 0 });
+  const numbers = queues ?? Array.from({ length: receiveQueues(link.name) }, (_, queue) => queue);
+  const places = cpus ?? allowedCpus();
+  if (numbers.length === 0 || places.length === 0)
+    throw new XdpctlError("XDPCTL_E_USAGE", `no ${numbers.length === 0 ? "queue" : "CPU"} to serve ${name} with`);
+  workerPath();
+  const redirect = Redirect.retain(link.name, link.index, {
+    ...(mode === undefined ? {} : { mode }),
+    rules: redirectRules(filter),
+    multiBuffer: socket.multiBuffer ?? false,
+  });
+  const startOf = (queue: number, i: number): QueueStart => ({
+    interface: link.name,
+    queue,
+    cpu: places[i % places.length] as number,
+    module: String(module),
+    data,
+    umem: umem ?? {},
+    socket,
+    serve: {
+      ...(wait === undefined ? {} : { wait }),
+      ...(batch === undefined ? {} : { batch }),
+      ...(yieldMs === undefined ? {} : { yieldMs }),
+    },
+  });
+  // All before the first await: the threads must begin in this thread's network namespace.
+  const workers = numbers.map((queue, i) => new QueueWorker(startOf(queue, i)));
+  const stop = (): void => {
+    for (const worker of workers) worker.stop();
+  };
+  let counts: (() => VerdictCounts | undefined) | undefined = () => redirect.counts();
+  let last: VerdictCounts | undefined;
+  const done = whenEnded(workers, stop).finally(() => {
+    last = counts?.();
+    counts = undefined;
+    redirect.release();
+  });
+  // Whoever does not look at it has `stop` and `statistics`.
+  done.catch(() => {});
+  try {
+    const fds = await Promise.all(workers.map(({ opened }) => opened));
+    for (const [i, fd] of fds.entries()) redirect.direct(numbers[i] as number, fd);
+  } catch (error) {
+    stop();
+    await done.catch(() => {});
+    throw error;
+  }
+  const stopped = async (): Promise<void> => {
+    stop();
+    await done.catch(() => {});
+  };
+  return {
+    interface: link.name,
+    mode: redirect.attachment.mode,
+    queues: numbers,
+    done,
+    statistics: () => statisticsOf(workers),
+    get redirected() {
+      return counts === undefined ? last : counts();
+    },
+    stop: stopped,
+    [Symbol.asyncDispose]: stopped,
+  };
+}
+
+/** Until all have ended: the first that fails ends the others. */
+async function whenEnded(workers: readonly QueueWorker[], stop: () => void): Promise<void> {
+  let first: XdpctlError | undefined;
+  await Promise.all(
+    workers.map(async ({ ended }) => {
+      const error = await ended;
+      first ??= error;
+      if (error !== undefined) stop();
+    }),
+  );
+  if (first !== undefined) throw first;
+}
+
+async function statisticsOf(workers: readonly QueueWorker[]) {
+  const queues = await Promise.all(
+    workers.map(async (worker) => {
+      const { queue, cpu } = worker;
+      return { queue, cpu, ...(await worker.statistics()) } as QueueStatistics;
+    }),
+  );
+  return { total: addStatistics(queues), queues };
+}

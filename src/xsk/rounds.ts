@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+import { Nap, POLLERR, POLLIN, POLLOUT, Poll } from "../linux/index.js";
+import { failureOf, pendingError } from "./failure.js";
+import { look, REAP_MS, type Service } from "./service.js";
+
+/** How often an idle socket looks whether its interface is still up: the kernel says nothing by itself. */
+const LOOK_MS = 250;
+/** Batches of one socket before the others, and the clock, have their turn. */
+const BATCHES = 8;
+/**
+ * Under load a thread that polls at once is woken for each handful of frames, which costs it more than the frames, and the
+ * sender as well. So a round that found this many frames is followed by a nap in which more come, instead of a poll: 50 µs,
+ * and as much again of timer slack. Fewer than that are answered as soon as they come.
+ */
+const GATHER_FROM = 32;
+const GATHER_US = 50;
+
+/** A socket that takes part, and who waits for its end. */
+interface Part {
+  readonly service: Service;
+  /** The clock when it last received something, or was looked at. */
+  looked: number;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * The sockets that this thread serves by `poll` and `spin`, in turns: they wait in one poll(2), so that none makes the others
+ * wait.
+ */
+const parts: Part[] = [];
+let poll: Poll | undefined;
+let going = false;
+let nap: Nap | undefined;
+/** Whether the last round says that a nap is better than a poll. */
+let gather = false;
+
+/** Serves until the signal is aborted. This thread does nothing else for `yieldMs` at a time. */
+export function inPlace(service: Service): Promise<void> {
+  return new Promise((resolve, reject) => {
+    parts.push({ service, looked: Date.now(), resolve, reject });
+    poll = undefined;
+    if (going) return;
+    going = true;
+    void go();
+  });
+}
+
+async function go(): Promise<void> {
+  while (parts.length > 0) {
+    turns();
+    const now = Date.now();
+    for (const part of [...parts]) {
+      const { engine, signal, where } = part.service;
+      const serves = engine.failure === 0 && engine.fd >= 0 && !signal.aborted;
+      if (serves && Math.abs(now - part.looked) > LOOK_MS) {
+        part.looked = now;
+        look(engine);
+      }
+      if (signal.aborted || engine.fd < 0) leave(part);
+      else if (engine.failure !== 0) leave(part, failureOf(engine.failure, where));
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  going = false;
+}
+
+function leave(part: Part, error?: unknown): void {
+  const at = parts.indexOf(part);
+  if (at < 0) return;
+  parts.splice(at, 1);
+  poll = undefined;
+  if (error === undefined) part.resolve();
+  else part.reject(error);
+}
+
+/** Rounds over all sockets, until it is time for Node's own work, or one of them ends. */
+function turns(): void {
+  let yieldMs = Number.POSITIVE_INFINITY;
+  let spin = false;
+  for (const { service } of parts) {
+    yieldMs = Math.min(yieldMs, service.yieldMs);
+    spin ||= service.spin;
+  }
+  // Half of it, so that a wait that began late does not make the turn of the others twice as late.
+  const timeout = Math.max(1, yieldMs >> 1);
+  const began = Date.now();
+  let now = began;
+  // The clock is read once a round. It may be set back: that ends the turns, too.
+  while (now - began < yieldMs && now >= began) {
+    if (!round(now)) return;
+    if (!spin) {
+      if (gather) rest();
+      else wait(timeout);
+    }
+    now = Date.now();
+  }
+}
+
+/** A turn of each; false when one has ended, or another has begun meanwhile. */
+function round(now: number): boolean {
+  poll ??= new Poll(parts.map(({ service }) => service.engine.fd));
+  const ours = poll;
+  let most = 0;
+  let time = true;
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i] as Part;
+    const { engine, signal } = part.service;
+    if (engine.failure !== 0) return false;
+    const before = engine.counters.received;
+    let n = 0;
+    try {
+      n = drain(part.service);
+    } catch (error) {
+      leave(part, signal.aborted ? undefined : error);
+      return false;
+    }
+    if (engine.failure !== 0 || engine.fd < 0 || signal.aborted) return false;
+    const got = engine.counters.received - before;
+    if (got !== 0) part.looked = now;
+    if (got > most) most = got;
+    // Not where a ring fills up meanwhile, or somebody waits for frames to come back.
+    if (n !== 0 || 4 * got > engine.rx.size || engine.waiting) time = false;
+    ours.want(i, n < 0 ? POLLOUT : POLLIN);
+  }
+  gather = time && most >= GATHER_FROM;
+  return poll === ours;
+}
+
+/** Batches until there is nothing, or no room, or the others are to be looked at. */
+function drain({ engine, cursor, handler, batch, turn }: Service): number {
+  let n = 0;
+  for (let i = 0; i < BATCHES; i++) {
+    n = turn(engine, cursor, handler, batch);
+    if (n <= 0 || engine.fd < 0 || engine.failure !== 0) return n;
+  }
+  return n;
+}
+
+function rest(): void {
+  nap ??= new Nap(GATHER_US);
+  for (let i = 0; i < parts.length; i++) (parts[i] as Part).service.engine.counters.waits++;
+  nap.take();
+}
+
+function wait(timeout: number): void {
+  const ours = poll;
+  if (ours === undefined) return;
+  let ms = timeout;
+  for (let i = 0; i < parts.length; i++) {
+    const { engine } = (parts[i] as Part).service;
+    engine.counters.waits++;
+    if (engine.waiting) ms = REAP_MS;
+  }
+  if (ours.wait(ms) <= 0) return;
+  for (let i = 0; i < parts.length; i++) {
+    const { engine } = (parts[i] as Part).service;
+    if ((ours.ready(i) & POLLERR) !== 0) engine.fail(pendingError(engine.fd));
+  }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Umem, XskSocket } from "../../src/xsk/index.js";
+import { TestPair } from "../fixtures/netns.js";
+import { Running } from "../fixtures/xdpctl.js";
+
+let pair: TestPair;
+beforeAll(() => {
+  pair = new TestPair({ mtu: 9000 });
+  // Whoever answers swaps addresses alone: the client must know where to send.
+  pair.left.must("ip", "neigh", "replace", pair.rightAddress, "lladdr", "02:00:00:00:00:02", "dev", "eth0");
+});
+afterAll(() => {
+  for (const nic of XskSocket.all) nic.umem.close();
+  pair.close();
+});
+
+/** Turns an echo request into its answer; the checksum of ICMP follows. */
+function answer({ bytes, start }: { bytes: Uint8Array; start: number }): void {
+  for (let i = 0; i < 4; i++) {
+    const [a, b] = [start + 26 + i, start + 30 + i];
+    [bytes[a], bytes[b]] = [bytes[b] as number, bytes[a] as number];
+  }
+  bytes[start + 34] = 0;
+  const sum = ((bytes[start + 36] as number) << 8) + (bytes[start + 37] as number) + 0x0800;
+  const folded = (sum & 0xffff) + (sum >>> 16);
+  bytes[start + 36] = folded >>> 8;
+  bytes[start + 37] = folded;
+}
+
+test("a ping of 8,000 bytes comes in five frames, is one piece, and goes back in four", async () => {
+  const umem = Umem.create({ frameCount: 512, checked: true });
+  const options = { multiBuffer: true, rings: { fill: 256, rx: 256, tx: 256, completion: 256 } };
+  const nic = pair.right.run(() =>
+    XskSocket.open(umem, "eth0", { ...options, filter: { protocol: "icmp", to: pair.rightAddress } }),
+  );
+  const seen: [number, number][] = [];
+  const kept: string[] = [];
+  const served = nic.serve((frame) => {
+    seen.push([frame.length, frame.fragments]);
+    if (frame.fragments > 1 && kept.length === 0) {
+      try {
+        frame.take();
+      } catch (error) {
+        kept.push((error as Error).message);
+      }
+    }
+    if (!frame.swapMacs()) return;
+    answer(frame);
+    frame.send();
+  });
+  const ping = (size: string) =>
+    new Running(pair.left.argv("ping", "-c3", "-i0.1", "-W1", "-s", size, pair.rightAddress)).ended();
+  expect((await ping("8000")).stdout).toMatch(/3 received/);
+  expect((await ping("1000")).stdout).toMatch(/3 received/);
+  nic.stop();
+  await served;
+  expect(seen).toEqual([...Array.from({ length: 3 }, () => [8042, 5]), ...Array.from({ length: 3 }, () => [1042, 1])]);
+  expect(kept).toEqual(["a packet of 5 frames can't be taken"]);
+  const { received, sent, txInvalid, invalid } = nic.statistics;
+  expect({ received, sent, txInvalid, invalid }).toEqual({ received: 6, sent: 3 * 4 + 3, txInvalid: 0, invalid: 0 });
+  nic.receive(0);
+  expect(nic.statistics).toMatchObject({ completed: 15, sending: 0, filling: 256, free: 256 });
+  umem.close();
+});
+
+test("without multiBuffer a packet of several frames goes to the network stack", async () => {
+  pair.left.must("ip", "neigh", "del", pair.rightAddress, "dev", "eth0");
+  const umem = Umem.create({ frameCount: 512 });
+  const nic = pair.right.run(() => XskSocket.open(umem, "eth0", { filter: { protocol: "icmp" } }));
+  const served = nic.serve(() => {});
+  const { stdout } = await new Running(pair.left.argv("ping", "-c1", "-W1", "-s", "8000", pair.rightAddress)).ended();
+  nic.stop();
+  await served;
+  expect([nic.statistics.received, /1 received/.test(stdout)]).toEqual([0, true]);
+  umem.close();
+});
