@@ -73,7 +73,7 @@ function statisticsText(statistics: XskStatistics, seconds: number): string[] {
     ["RX invalid", statistics.rxInvalid, "descriptors of the fill ring that the kernel refused"],
     ["TX invalid", statistics.txInvalid, "descriptors of the TX ring that the kernel refused"],
     ["wake-ups", statistics.sendWakeups + statistics.receiveWakeups, "calls of sendto and recvfrom"],
-    ["waits", statistics.waits, "calls of poll, or turns of the event loop"],
+    ["waits", statistics.waits, "times that it slept: poll, a nap, or the event loop"],
   ];
   const rate = (n: number): string => `${formatCompact(n / Math.max(seconds, 0.001))}/s`;
   const always = new Set(["received", "sent", "dropped", "wake-ups"]);
