@@ -56,7 +56,7 @@ const ROWS: readonly [string, (s: XskStatistics) => number, string][] = [
   ["RX invalid", (s) => s.rxInvalid, "descriptors of the fill ring that the kernel refused"],
   ["TX invalid", (s) => s.txInvalid, "descriptors of the TX ring that the kernel refused"],
   ["wake-ups", (s) => s.sendWakeups + s.receiveWakeups, "calls of sendto and recvfrom"],
-  ["waits", (s) => s.waits, "calls of poll, or turns of the event loop"],
+  ["waits", (s) => s.waits, "times that it slept: poll, a nap, or the event loop"],
 ];
 const ALWAYS: ReadonlySet<string> = new Set(["received", "sent", "dropped", "wake-ups"]);
 
