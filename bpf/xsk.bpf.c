@@ -27,6 +27,25 @@ struct {
 	__type(value, __u32);
 } xsks SEC(".maps");
 
+/* Frames that were redirected. `stats` has the rest: its look-up would cost as much as all else that is done here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counter);
+} redirected SEC(".maps");
+
+static __always_inline void count_redirected(__u32 length)
+{
+	__u32 zero = 0;
+	struct counter *counter = bpf_map_lookup_elem(&redirected, &zero);
+
+	if (!counter)
+		return;
+	counter->packets++;
+	counter->bytes += length;
+}
+
 static __always_inline bool wanted(const struct packet *p)
 {
 	for (__u32 i = 0; i < MAX_RULES; i++) {
@@ -58,7 +77,10 @@ int xsk(struct xdp_md *ctx)
 	}
 	if (takes)
 		verdict = bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);
-	count(ctx->ingress_ifindex, verdict, REASON_DEFAULT, proto, length);
+	if (verdict == XDP_REDIRECT)
+		count_redirected(length);
+	else
+		count(ctx->ingress_ifindex, verdict, REASON_DEFAULT, proto, length);
 	return verdict;
 }
 

@@ -34,8 +34,8 @@ export interface PoliciesHost {
 /** The REPL's own sandbox, as events name it. */
 const REPL = "repl";
 const MAX_NAME = 14;
-/** Maps that scripts are not given: packet hooks fill them. */
-const OURS: ReadonlySet<string> = new Set(["redirects", "xsks"]);
+/** Maps that scripts are not given: packet hooks and captures fill them. */
+const OURS: ReadonlySet<string> = new Set(["redirects", "xsks", "capture_until", "capture_note", "capture_hook"]);
 const { loadMs: LOAD_MS } = DEFAULT_LIMITS;
 
 /** The policies of a controller: each in its worker, fed with records, told of links and programs. */

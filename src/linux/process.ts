@@ -47,7 +47,7 @@ export function findCommand(name: string, path: string): string {
     }
   }
   const shown = JSON.stringify(name).slice(1, -1);
-  throw new XdpctlError("XDPCTL_E_NO_FILE", `there is no command ${shown}`, {
+  throw new XdpctlError("XDPCTL_E_NO_FILE", `there is no command \`${shown}\``, {
     remedy: "install it, or give its path",
   });
 }

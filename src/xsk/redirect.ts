@@ -2,7 +2,14 @@
 import { type BpfMap, BpfObject, builtinPath, readObjectSpec } from "../bpf/index.js";
 import { XdpctlError } from "../errors/index.js";
 import { namespaceInode } from "../linux/index.js";
-import { attach, type ModeRequest, readCounts, type VerdictCounts, type XdpAttachment } from "../xdp/index.js";
+import {
+  attach,
+  type ModeRequest,
+  noCounts,
+  readCounts,
+  type VerdictCounts,
+  type XdpAttachment,
+} from "../xdp/index.js";
 import { encodeRule, MOST_RULES, type RedirectRule } from "./rule.js";
 
 export interface RedirectOptions {
@@ -90,8 +97,16 @@ export class Redirect {
 
   /** The program's own counters: what it redirected, and what it left to the network stack. */
   counts(): VerdictCounts | undefined {
-    const { stats } = this.#object.maps;
-    return stats === undefined ? undefined : readCounts(stats).get(this.attachment.ifindex);
+    const { stats, redirected } = this.#object.maps;
+    if (stats === undefined || redirected === undefined) return undefined;
+    const counts = readCounts(stats).get(this.attachment.ifindex) ?? noCounts();
+    // struct counter of each CPU.
+    const all = redirected.getBytes(u32(0)) ?? Buffer.alloc(0);
+    for (let at = 0; at + 16 <= all.length; at += 16) {
+      counts.redirect.packets += all.readBigUInt64LE(at);
+      counts.redirect.bytes += all.readBigUInt64LE(at + 8);
+    }
+    return counts;
   }
 
   release(): void {

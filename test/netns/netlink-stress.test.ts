@@ -150,7 +150,7 @@ describe(`${FULL ? `${DUMPS} dumps` : "dumps of four seconds"} while links come 
     const end = performance.now() + DUMP_MS;
     // Dumps take the lock that the changes wait for: there are pauses, and at least some of both are wanted.
     const latest = end + 30_000;
-    const goesOn = (): boolean => performance.now() < (changes > 5 ? end : latest);
+    const goesOn = (): boolean => performance.now() < (changes > 2 ? end : latest);
     for (let n = 0; n < DUMPS && wrong.length < 10 && goesOn(); n++) {
       const found = indices();
       const unique = new Set(found);
@@ -167,7 +167,7 @@ describe(`${FULL ? `${DUMPS} dumps` : "dumps of four seconds"} while links come 
   it("rtnetlink: none wrong", { timeout: DUMP_TIMEOUT }, () => {
     const { wrong, changes } = look(() => route.links().map((link) => link.index));
     expect(wrong).toEqual([]);
-    expect(changes).toBeGreaterThan(5);
+    expect(changes).toBeGreaterThan(2);
   });
 
   it("generic netlink: none wrong", { timeout: DUMP_TIMEOUT }, () => {
@@ -186,7 +186,7 @@ describe(`${FULL ? `${DUMPS} dumps` : "dumps of four seconds"} while links come 
         return found;
       });
       expect(wrong).toEqual([]);
-      expect(changes).toBeGreaterThan(5);
+      expect(changes).toBeGreaterThan(2);
     } finally {
       socket.close();
     }

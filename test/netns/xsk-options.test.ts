@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Frame, Packet, Umem, type XskOptions, XskSocket } from "../../src/xsk/index.js";
 import { TestPair } from "../fixtures/netns.js";
+import { PublicRoot } from "../fixtures/public-root.js";
 import { Running } from "../fixtures/xdpctl.js";
 
 let pair: TestPair;
@@ -146,8 +147,9 @@ test("two sockets of a thread, both by poll: neither waits for the other", async
 
 test("a UMEM beyond what an ordinary user may lock is refused with what to do", () => {
   // Capabilities of a process are not given back, so this is one of its own: it keeps CAP_NET_RAW alone.
+  const open = new PublicRoot();
   const program = `
-    import { Umem, XskSocket } from "${new URL("../../dist/xsk.js", import.meta.url)}";
+    import { Umem, XskSocket } from "${open.at("dist/xsk.js")}";
     const umem = Umem.create({ frameCount: 1024 });
     try {
       XskSocket.open(umem, "eth0", { redirect: false });
@@ -165,6 +167,7 @@ test("a UMEM beyond what an ordinary user may lock is refused with what to do", 
   const argv = ["prlimit", "--memlock=65536", ...caps, "--reuid=65534", "--clear-groups"];
   const [command, ...args] = pair.right.argv(...argv, process.execPath, "--input-type=module", "-e", program);
   const { stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });
+  open.close();
   const [error = "", free] = stdout.trim().split("\n");
   expect(stderr).toBe("");
   expect(JSON.parse(error)).toMatchObject({

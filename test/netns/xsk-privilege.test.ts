@@ -7,11 +7,15 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { hasTool } from "../fixtures/needs.js";
 import { TestPair } from "../fixtures/netns.js";
+import { PublicRoot } from "../fixtures/public-root.js";
 import { Running, XDPCTL } from "../fixtures/xdpctl.js";
 
 const HERE = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const INSTALL = HERE("../../scripts/install-capabilities");
-const ECHO = HERE("../fixtures/xsk/adopted-echo.mjs");
+const PUBLIC = new PublicRoot();
+const ECHO = PUBLIC.at("test/fixtures/xsk/adopted-echo.mjs");
+/** As another user finds it. */
+const OPEN_XDPCTL = [process.execPath, PUBLIC.at("bin/xdpctl.cjs")] as const;
 const NOBODY = 65_534;
 /** A group of the system that nobody is in. */
 const GROUP = { name: "games", id: "60" };
@@ -25,7 +29,10 @@ beforeAll(() => {
   pair = new TestPair({ left: "veth0", right: "veth1", net: 42 });
   mac = /link\/ether (\S+)/.exec(pair.right.must("ip", "link", "show", "veth1"))?.[1] ?? "";
 });
-afterAll(() => pair.close());
+afterAll(() => {
+  pair.close();
+  PUBLIC.close();
+});
 
 const program = (): boolean => pair.right.must("ip", "link", "show", "veth1").includes("prog/xdp");
 
@@ -64,16 +71,16 @@ describe("xdpctl xsk open: a socket for a program without privilege", () => {
   it("the commands of xsk take it with --fd", () => {
     const open = (...command: string[]): { status: number | null; stdout: string; stderr: string } =>
       pair.right.exec([...XDPCTL, "xsk", "open", "veth1", "--", ...AS_NOBODY, ...command]);
-    const drop = open(...XDPCTL, "xsk", "drop", "veth1", "--fd", "3", "--for", "200ms", "--json");
+    const drop = open(...OPEN_XDPCTL, "xsk", "drop", "veth1", "--fd", "3", "--for", "200ms", "--json");
     expect(JSON.parse(drop.stdout)).toMatchObject({ interface: "veth1", queue: 0, last: true });
-    const sent = open(...XDPCTL, "xsk", "send", "veth1", "--fd", "3", "--count", "100", "--json");
+    const sent = open(...OPEN_XDPCTL, "xsk", "send", "veth1", "--fd", "3", "--count", "100", "--json");
     expect(JSON.parse(sent.stdout)).toMatchObject({ sent: 100, completed: 100 });
-    const other = open(...XDPCTL, "xsk", "drop", "veth2", "--fd", "3", "--for", "1s");
+    const other = open(...OPEN_XDPCTL, "xsk", "drop", "veth2", "--fd", "3", "--for", "1s");
     expect(other.stderr).toContain("is a socket on veth1, not on veth2");
-    const wrong = open(...XDPCTL, "xsk", "drop", "veth1", "--fd", "7", "--for", "1s");
+    const wrong = open(...OPEN_XDPCTL, "xsk", "drop", "veth1", "--fd", "7", "--for", "1s");
     expect(wrong.stderr).toContain("XDPCTL_E_HANDOVER");
     const lying = `XDPCTL_XSK=$(echo "$XDPCTL_XSK" | sed 's/"frameCount":4096/"frameCount":400000/') exec "$@"`;
-    const beyond = open("sh", "-c", lying, "sh", ...XDPCTL, "xsk", "drop", "veth1", "--fd", "3", "--for", "1s");
+    const beyond = open("sh", "-c", lying, "sh", ...OPEN_XDPCTL, "xsk", "drop", "veth1", "--fd", "3", "--for", "1s");
     expect(beyond.stderr).toContain("is no memory of 400000 frames");
     expect(open("no-such-command").stderr).not.toBe("");
     expect(program()).toBe(false);
