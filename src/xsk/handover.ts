@@ -184,6 +184,7 @@ function read(fd: number, text: string | undefined): Handover {
     Number.isSafeInteger(value.link) && numbers.every((one) => Number.isSafeInteger(one) && (one as number) >= 0);
   if (!whole || typeof value.interface !== "string" || typeof value.rings !== "object" || value.rings === null)
     throw refused(`${VARIABLE} is incomplete`);
+  if (value.frameSize === 0 || value.frameCount === 0) throw refused(`${VARIABLE} names no frames`);
   if (value.socket !== fd) throw refused(`descriptor ${fd} is not the socket that was handed over: ${value.socket} is`);
   return value as Handover;
 }

@@ -160,7 +160,7 @@ function loadBytes(asm: Assembler, size: number, k: number, indexed: boolean, mi
   asm.place(slow);
   asm.set32(R.R2, k);
   if (indexed) {
-    // The sum has more than 32 bits only where it is beyond any frame.
+    // A sum of more than 32 bits is beyond any frame: like libpcap's, these offsets do not wrap.
     asm.load(SIZE.WORD, R.R1, R.FP, X);
     asm.calculateRegister(OP.ADD, R.R2, R.R1);
   }

@@ -22,6 +22,7 @@ export class DumpOutput {
   readonly #file: number | undefined;
   #blocks: Uint8Array[] = [];
   #bytes = 0;
+  #failure: unknown;
 
   /** With `write`, which is not `-`, a file is made or overwritten. Throws XDPCTL_E_NO_FILE. */
   constructor(live: Live, form: Form, { write }: { write?: string }, name: string) {
@@ -89,8 +90,19 @@ export class DumpOutput {
       });
   }
 
+  /** `flush` for a timer: what goes wrong is thrown by `close`. Returns whether it went well. */
+  tick(): boolean {
+    try {
+      this.flush();
+    } catch (error) {
+      this.#failure ??= error;
+    }
+    return this.#failure === undefined;
+  }
+
   close(): void {
-    this.flush();
+    this.tick();
     if (this.#file !== undefined) closeSync(this.#file);
+    if (this.#failure !== undefined) throw this.#failure;
   }
 }
