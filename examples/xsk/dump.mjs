@@ -12,7 +12,7 @@ if (file !== undefined) {
   writeSync(file, pcapngSection({ application: "dump.mjs" }));
   writeSync(file, pcapngInterface({ name }));
 }
-process.once("SIGINT", () => nic.stop());
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => nic.stop());
 await nic.serve((frame) => {
   const data = frame.bytes.subarray(frame.start, frame.end);
   if (file === undefined) console.log(describeFrame(data));

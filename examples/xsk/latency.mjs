@@ -11,7 +11,7 @@ const umem = Umem.create();
 
 if (address === undefined) {
   const nic = XskSocket.open(umem, name, { filter: { protocol: "udp", port: dport } });
-  process.once("SIGINT", () => nic.stop());
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => nic.stop());
   await nic.serve(
     (frame) => {
       if (answerPing(frame, dport) !== undefined) frame.send();

@@ -17,7 +17,7 @@ const timer = setInterval(() => {
   bytes = 0;
   if (second === Number(seconds)) nic.stop();
 }, 1000);
-process.once("SIGINT", () => nic.stop());
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => nic.stop());
 await nic.serve(
   (frame) => {
     if (!readPerf(frame, Number(port), header)) return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
-import { errno, getSocketOption, SOL_SOCKET, syscallError } from "../linux/index.js";
+import { errno, getSocketOption, interfaceIndex, SOL_SOCKET, syscallError } from "../linux/index.js";
 
 const SO_ERROR = 4;
 
@@ -13,6 +13,8 @@ export interface Where {
 /** What the kernel's answer to a wake-up says of the socket. */
 export function failureOf(number: number, where: Where): XdpctlError {
   const name = where.interface;
+  // One that is being deleted is set down first.
+  if (number === errno.ENETDOWN && interfaceIndex(name) === undefined) return failureOf(errno.ENODEV, where);
   if (number === errno.ENETDOWN)
     return new XdpctlError("XDPCTL_E_INTERFACE_DOWN", `${name} is down`, {
       errno: number,

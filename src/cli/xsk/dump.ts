@@ -26,6 +26,8 @@ export function registerDump(xsk: Command, context: Context): void {
       needEnd(context, given);
       if (given.write !== undefined && given.hex === true)
         throw usage("--hex is text, and --write makes a file of packets", "leave one of them out");
+      if (given.write === "-" && given.stats !== undefined)
+        throw usage("standard output is the file", "leave out --stats, or write to a file");
       const { count: most = Number.POSITIVE_INFINITY } = given;
       await withSocket(
         context,
@@ -57,10 +59,16 @@ export function registerDump(xsk: Command, context: Context): void {
             output.close();
           }
           const { lost } = output;
-          const what = `${seen} ${seen === 1 ? "frame" : "frames"}${lost === 0 ? "" : `, ${lost} of them not shown: the reader was too slow`}`;
+          const { rxDropped, rxRingFull, fillRingEmpty } = nic.statistics;
+          const missed = rxDropped + rxRingFull + fillRingEmpty;
+          const what = [
+            `${seen} ${seen === 1 ? "frame" : "frames"}`,
+            ...(lost === 0 ? [] : [`${lost} of them not shown: the reader was too slow`]),
+            ...(missed === 0 ? [] : [`${missed} more dropped by the kernel: this program was too slow`]),
+          ].join(", ");
           if (given.write === "-") context.terminal.note(what);
           else if (context.terminal.jsonMode || given.write !== undefined)
-            say(what, { frames: seen, lost, last: true });
+            say(what, { frames: seen, lost, missed, last: true });
           else context.terminal.note(what);
         },
       );

@@ -39,7 +39,11 @@ export function openSocket(name: string, given: SocketArguments): XskSocket {
 /** One socket on each interface, on one UMEM: close that. */
 function openSockets(names: readonly string[], given: ServeArguments, picked?: SocketArguments): readonly XskSocket[] {
   const [name = ""] = names;
-  if (picked?.fd !== undefined) return [adopted(name, picked.fd)];
+  if (picked?.fd !== undefined) {
+    if (given.queue !== 0 || given.mode !== "auto" || given.copy !== "auto" || ruleOf(picked) !== undefined)
+      throw usage("a socket that was handed over is as it is", "give --queue, --mode and filters to `xdpctl xsk open`");
+    return [adopted(name, picked.fd)];
+  }
   const umem = Umem.create({ frameCount: given.frames, checked: false });
   try {
     return names.map((one) => XskSocket.open(umem, one, openOptions(given, names.length, picked)));
@@ -91,9 +95,13 @@ export async function serveInterfaces(
     if (given.stats !== undefined)
       timers.push(setInterval(() => report.show(false), 1000 * (given.stats === true ? 1 : given.stats)));
     if (given.for !== undefined) timers.push(setTimeout(stop, 1000 * given.for));
-    await serveAll(context, nics, limited(sides, given.count, stop), picked?.wait);
-    await sentAll(nics);
-    report.show(true);
+    try {
+      await serveAll(context, nics, limited(sides, given.count, stop), picked?.wait);
+      await sentAll(nics);
+    } finally {
+      // Also where an interface went away: the numbers up to then are what there is.
+      report.show(true);
+    }
     for (const nic of nics) nic.close();
     await settle(live.drained(), context.signal);
   } finally {

@@ -57,10 +57,13 @@ export async function withSocket(
   body: (bench: Bench) => Promise<void>,
 ): Promise<void> {
   const { signal, terminal } = context;
-  const nic = typeof options === "function" ? options() : openBare(name, given, options);
+  // Signals are heard before there is anything to take away.
   const live = await context.live();
   let timer: NodeJS.Timeout | undefined;
+  let nic: XskSocket | undefined;
   try {
+    nic = typeof options === "function" ? options() : openBare(name, given, options);
+    const socket = nic;
     const { queue } = nic;
     const facts = { interface: nic.interface, queue, mode: nic.mode ?? null, copy: nic.copy };
     const because = nic.fallback === undefined ? "" : ` (${nic.fallback})`;
@@ -71,7 +74,7 @@ export async function withSocket(
       live.write(terminal.jsonMode ? `${JSON.stringify({ ...facts, ...object })}\n` : `${text}\n`);
     const show = (): void => {
       const seconds = (performance.now() - started) / 1000;
-      say(statisticsText(nic, seconds).join("\n"), { seconds, ...nic.statistics });
+      say(statisticsText(socket, seconds).join("\n"), { seconds, ...socket.statistics });
     };
     if (given.stats !== undefined) timer = setInterval(show, 1000 * (given.stats === true ? 1 : given.stats));
     await body({ nic, live, facts, signal, say });
@@ -80,7 +83,7 @@ export async function withSocket(
     await settle(live.drained(), signal);
   } finally {
     clearInterval(timer);
-    nic.umem.close();
+    nic?.umem.close();
     live.close();
   }
 }
