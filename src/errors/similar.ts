@@ -26,7 +26,7 @@ export function similar(word: string, candidates: Iterable<string>, limit = 2): 
   let distance = limit + 1;
   for (const candidate of candidates) {
     const d = editDistance(word, candidate, limit);
-    if (d < distance && d < Math.min(word.length, candidate.length)) {
+    if (d < distance && d <= word.length && d < Math.max(word.length, candidate.length)) {
       best = candidate;
       distance = d;
     }
