@@ -292,8 +292,12 @@ test("nothing is allocated per packet", () => {
     return process.memoryUsage().heapUsed - before;
   };
   for (const [frame, act] of acts) {
-    // The first rounds are interpreted, and a collection may fall into any.
-    const rounds = Array.from({ length: 12 }, () => run(frame, act)).slice(4);
-    expect(rounds.filter((bytes) => bytes >= 0 && bytes < PACKETS).length).toBeGreaterThan(0);
+    // The first rounds are interpreted, for longer on a busy machine, and a collection may fall into any.
+    let quiet = false;
+    for (let round = 0; round < 60 && !quiet; round++) {
+      const bytes = run(frame, act);
+      quiet = bytes >= 0 && bytes < PACKETS;
+    }
+    expect(quiet).toBe(true);
   }
 });
