@@ -101,9 +101,55 @@ export class Engine {
 
   /** Takes back what was sent: first for the fill ring, the rest is free. */
   reap(): void {
-    const { completion, umem, fill } = this;
+    const { completion, umem } = this;
     const n = completion.available();
     if (n === 0) return;
+    // The loop of a batch writes into the fill ring itself, and has not told it yet.
+    const direct = this.busy ? 0 : n < this.owed ? n : this.owed;
+    const fits = umem.freeCount + n <= umem.frameCount;
+    const given = umem.owners === undefined && !this.#unaligned && fits ? this.#hurry(n, direct) : this.#sort(n, direct);
+    completion.release(n);
+    this.sending -= n;
+    this.counters.completed += n;
+    if (given === 0) return;
+    this.owed -= given;
+    this.fill.submit(given);
+  }
+
+  /** The usual case, in loops of its own that have nothing else to look at. Returns how many went to the fill ring. */
+  #hurry(n: number, direct: number): number {
+    const { completion, umem, fill } = this;
+    const { slots, mask } = completion;
+    const fillSlots = fill.slots;
+    const fillMask = fill.mask;
+    const { stack, length } = umem;
+    const aligned = -this.#frameSize;
+    const last = (completion.consumer + n) | 0;
+    let at = completion.consumer;
+    let to = fill.producer;
+    const full = (to + direct) | 0;
+    while (to !== full && at !== last) {
+      const address = (slots[(at & mask) << 1] as number) | 0;
+      at = (at + 1) | 0;
+      // The kernel completes a descriptor outside the UMEM, too: it is no frame.
+      if (address < 0 || address >= length) continue;
+      fillSlots[(to & fillMask) << 1] = address & aligned;
+      to = (to + 1) | 0;
+    }
+    let free = umem.freeCount;
+    while (at !== last) {
+      const address = (slots[(at & mask) << 1] as number) | 0;
+      at = (at + 1) | 0;
+      if (address < 0 || address >= length) continue;
+      stack[free] = address & aligned;
+      free = (free + 1) | 0;
+    }
+    umem.freeCount = free;
+    return (to - fill.producer) | 0;
+  }
+
+  #sort(n: number, direct: number): number {
+    const { completion, umem, fill } = this;
     const { slots, mask } = completion;
     const { owners, stack, frameCount, length } = umem;
     const fillSlots = fill.slots;
@@ -111,17 +157,14 @@ export class Engine {
     const unaligned = this.#unaligned;
     const frameSize = this.#frameSize;
     const aligned = -frameSize;
-    // The loop of a batch writes into the fill ring itself, and has not told it yet.
-    const direct = this.busy ? 0 : n < this.owed ? n : this.owed;
     const last = (completion.consumer + n) | 0;
     let to = fill.producer;
     let left = direct;
     let free = umem.freeCount;
     for (let at = completion.consumer; at !== last; at = (at + 1) | 0) {
-      const address = slots[(at & mask) << 1] as number;
-      // The kernel completes a descriptor outside the UMEM, too: it is no frame.
-      if (address >= length) continue;
-      const frame = unaligned ? address - (address % frameSize) : address & aligned;
+      const address = (slots[(at & mask) << 1] as number) | 0;
+      if (address < 0 || address >= length) continue;
+      const frame = unaligned ? (address - (address % frameSize)) | 0 : address & aligned;
       if (left !== 0) {
         left = (left - 1) | 0;
         if (owners !== undefined) owners.move(frame, OWNER.tx, OWNER.fill);
@@ -134,12 +177,7 @@ export class Engine {
       if (free < frameCount) stack[free++] = frame;
     }
     umem.freeCount = free;
-    completion.release(n);
-    this.sending -= n;
-    this.counters.completed += n;
-    if (direct === left) return;
-    this.owed -= direct - left;
-    fill.submit(direct - left);
+    return direct - left;
   }
 
   /** Gives the fill ring what it lacks, as far as frames are free. */

@@ -5,8 +5,13 @@ import type { XskSocket } from "./socket.js";
 
 const ETHERNET_HEADER = 14;
 
-/** What shall become of the frame under the cursor. */
-export const VERDICT = { drop: 0, send: 1, elsewhere: 2, taken: 3 } as const;
+/** What shall become of the frame under the cursor. An enum, since the build puts its numbers in place: constants are read each time. */
+export enum Verdict {
+  drop = 0,
+  send = 1,
+  elsewhere = 2,
+  taken = 3,
+}
 
 /**
  * A received frame, as `serve` shows it: one object for all frames, pointed at one after the other. Read and write
@@ -153,7 +158,7 @@ export class Span {
 
 /** The cursor itself. What `serve` writes of it the handler may only read. */
 export class Cursor extends Span implements Frame {
-  verdict: number = VERDICT.drop;
+  verdict: number = Verdict.drop;
   target: XskSocket | undefined;
   fragments = 1;
   /** Makes the packet of a frame that is taken. */
@@ -165,16 +170,16 @@ export class Cursor extends Span implements Frame {
   }
 
   send(): void {
-    this.verdict = VERDICT.send;
+    this.verdict = Verdict.send;
   }
 
   forward(to: XskSocket): void {
     this.target = to;
-    this.verdict = VERDICT.elsewhere;
+    this.verdict = Verdict.elsewhere;
   }
 
   drop(): void {
-    this.verdict = VERDICT.drop;
+    this.verdict = Verdict.drop;
   }
 
   take(): Packet {
@@ -183,7 +188,7 @@ export class Cursor extends Span implements Frame {
         remedy: "send, forward or drop it, or use frames that it fits into",
       });
     const packet = this.#keep(this);
-    this.verdict = VERDICT.taken;
+    this.verdict = Verdict.taken;
     return packet;
   }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { XDP_PACKET_HEADROOM, XDP_PKT_CONTD } from "./abi.js";
 import type { Engine } from "./engine.js";
-import { type Cursor, VERDICT } from "./frame.js";
+import { type Cursor, Verdict } from "./frame.js";
 import { OWNER } from "./owners.js";
 import { elsewhere, type FrameHandler, finish, touch } from "./turn.js";
 import { LINEAR_BYTES } from "./umem.js";
@@ -50,10 +50,10 @@ export function turnLarge(engine: Engine, cursor: Cursor, handler: FrameHandler,
       else counters.invalid++;
       if (engine.fd < 0) break;
       const { verdict } = cursor;
-      if (verdict === VERDICT.taken) {
+      if (verdict === Verdict.taken) {
         counters.taken++;
         inHand = 0;
-      } else if (verdict !== VERDICT.drop) inHand = leave(engine, cursor, count);
+      } else if (verdict !== Verdict.drop) inHand = leave(engine, cursor, count);
       else if (fits) counters.dropped++;
       // What was not sent goes back to the kernel.
       for (; inHand > 0; inHand--) {
@@ -65,7 +65,7 @@ export function turnLarge(engine: Engine, cursor: Cursor, handler: FrameHandler,
     }
   } finally {
     // The handler threw.
-    if (engine.fd >= 0 && cursor.verdict !== VERDICT.taken)
+    if (engine.fd >= 0 && cursor.verdict !== Verdict.taken)
       for (; inHand > 0; inHand--) umem.give(frames[inHand - 1] as number, OWNER.user);
     const taken = (at - first) | 0;
     // `finish` counts frames.
@@ -89,7 +89,7 @@ function fragments({ rx }: Engine, at: number, last: number): number {
 function point({ rx, umem }: Engine, cursor: Cursor, at: number, count: number): boolean {
   const { slots, mask } = rx;
   cursor.fragments = count;
-  cursor.verdict = VERDICT.drop;
+  cursor.verdict = Verdict.drop;
   if (count > 1) {
     cursor.first = umem.length;
     cursor.limit = umem.length + LINEAR_BYTES;
@@ -118,7 +118,7 @@ function point({ rx, umem }: Engine, cursor: Cursor, at: number, count: number):
 /** Sends or forwards the packet. Returns how many of its frames are left over. */
 function leave(engine: Engine, cursor: Cursor, count: number): number {
   const { umem, counters } = engine;
-  const away = cursor.verdict === VERDICT.elsewhere;
+  const away = cursor.verdict === Verdict.elsewhere;
   if (count === 1 && away) return elsewhere(engine, cursor, frames[0] as number) ? 0 : 1;
   const to = away ? cursor.target?.engine : engine;
   const { start, end, first, limit } = cursor;

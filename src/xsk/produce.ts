@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Engine } from "./engine.js";
-import { type Cursor, VERDICT } from "./frame.js";
+import { type Cursor, Verdict } from "./frame.js";
 import { OWNER } from "./owners.js";
 import { DEFAULT_HEADROOM } from "./packet.js";
 import type { FrameHandler } from "./turn.js";
@@ -14,6 +14,7 @@ export function produce(engine: Engine, cursor: Cursor, handler: FrameHandler, b
   if (engine.sending !== 0) engine.reap();
   const { umem, tx } = engine;
   const { owners, frameSize, stack } = umem;
+  const headroom = DEFAULT_HEADROOM;
   const { slots, mask } = tx;
   let n = budget < umem.freeCount ? budget : umem.freeCount;
   const room = n === 0 ? 0 : engine.room(n);
@@ -30,12 +31,12 @@ export function produce(engine: Engine, cursor: Cursor, handler: FrameHandler, b
       if (owners !== undefined) owners.move(frame, OWNER.free, OWNER.user);
       cursor.first = frame;
       cursor.limit = (frame + frameSize) | 0;
-      cursor.start = (frame + DEFAULT_HEADROOM) | 0;
+      cursor.start = (frame + headroom) | 0;
       cursor.end = cursor.start;
-      cursor.verdict = VERDICT.drop;
+      cursor.verdict = Verdict.drop;
       handler(cursor);
       const { start, end } = cursor;
-      if (cursor.verdict !== VERDICT.send || start < frame || end <= start || end > cursor.limit) break;
+      if (cursor.verdict !== Verdict.send || start < frame || end <= start || end > cursor.limit) break;
       if (owners !== undefined) owners.move(frame, OWNER.user, OWNER.tx);
       frame = -1;
       const slot = ((tx.producer + engine.staged) & mask) << 2;

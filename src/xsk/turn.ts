@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Engine } from "./engine.js";
-import { type Cursor, type Frame, VERDICT } from "./frame.js";
+import { type Cursor, type Frame, Verdict } from "./frame.js";
 import { OWNER } from "./owners.js";
 
 /** Is called for each received frame, with the one cursor. It must not be asynchronous. */
@@ -60,7 +60,7 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
       cursor.limit = (frame + frameSize) | 0;
       cursor.start = start;
       cursor.end = (start + length) | 0;
-      cursor.verdict = VERDICT.drop;
+      cursor.verdict = Verdict.drop;
       bytes = (bytes + length) | 0;
       if (owners !== undefined) owners.move(frame, OWNER.fill, OWNER.user);
       at = (at + 1) | 0;
@@ -70,7 +70,7 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
       // It has closed the socket: all frames are free already.
       if (engine.fd < 0) break;
       const { verdict } = cursor;
-      if (verdict === VERDICT.send) {
+      if (verdict === Verdict.send) {
         const begin = cursor.start;
         const end = cursor.end;
         if (begin >= frame && end > begin && end <= cursor.limit) {
@@ -82,8 +82,8 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
           continue;
         }
         engine.counters.invalid++;
-      } else if (verdict === VERDICT.drop) dropped = (dropped + 1) | 0;
-      else if (verdict === VERDICT.taken) {
+      } else if (verdict === Verdict.drop) dropped = (dropped + 1) | 0;
+      else if (verdict === Verdict.taken) {
         engine.counters.taken++;
         continue;
       } else if (elsewhere(engine, cursor, frame)) continue;
@@ -93,7 +93,7 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
     }
   } finally {
     // What a handler threw on is dropped; its frame is not lost.
-    if (inHand >= 0 && engine.fd >= 0 && cursor.verdict !== VERDICT.taken) umem.give(inHand, OWNER.user);
+    if (inHand >= 0 && engine.fd >= 0 && cursor.verdict !== Verdict.taken) umem.give(inHand, OWNER.user);
     engine.counters.dropped += dropped;
     finish(engine, (at - first) | 0, (to - fill.producer) | 0, bytes);
   }
