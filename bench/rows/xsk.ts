@@ -28,6 +28,7 @@ interface Leg {
   /** Calls for 1,000 packets. */
   sendtos: number;
   waits: number;
+  /** Of the time that no system call took. */
   userNs: number;
 }
 
@@ -39,9 +40,9 @@ async function measure(side: LineProcess, traffic: LineProcess | undefined, ms =
   const answer = await side.ask(`run ${ms}`);
   await traffic?.receive();
   await side.ask("close");
-  const [packets = 0, ns = 1, sendtos = 0, user = 0, , waits = 0] = answer.split(" ").map(Number);
+  const [packets = 0, ns = 1, sendtos = 0, user = 0, waits = 0] = answer.split(" ").map(Number);
   const each = (n: number): number => (1000 * n) / packets;
-  return { pps: packets / (ns / 1e9), sendtos: each(sendtos), waits: each(waits), userNs: each(user) };
+  return { pps: packets / (ns / 1e9), sendtos: each(sendtos), waits: each(waits), userNs: user / packets };
 }
 
 async function compare(work: Work, quick: boolean, log: (text: string) => void): Promise<Row[]> {

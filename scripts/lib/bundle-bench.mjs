@@ -1,6 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Bundles the benchmarks, and the programs that they start, into build/bench/.
+import { resolve } from "node:path";
 import { build } from "esbuild";
+
+/** AF_XDP's system calls are timed in the benchmarks' programs. */
+const timedCalls = {
+  name: "timed-calls",
+  setup({ onResolve }) {
+    onResolve({ filter: /\/linux\/index\.js$/ }, ({ importer }) =>
+      importer.includes("/src/xsk/") ? { path: resolve("bench/timed-calls.ts") } : undefined,
+    );
+  },
+};
 
 await build({
   entryPoints: ["run", "controller", "swap", "xsk-side", "xsk-all-side"].map((name) => `bench/${name}.ts`),
@@ -12,6 +23,7 @@ await build({
   target: "node20",
   external: ["koffi"],
   logLevel: "error",
+  plugins: [timedCalls],
   banner: {
     js: 'import { createRequire as xdpctlCreateRequire } from "node:module";\nconst require = xdpctlCreateRequire(import.meta.url);',
   },

@@ -133,6 +133,8 @@ function drain({ engine, cursor, handler, batch, turn }: Service): number {
   for (let i = 0; i < BATCHES; i++) {
     n = turn(engine, cursor, handler, batch);
     if (n <= 0 || engine.fd < 0 || engine.failure !== 0) return n;
+    // That was all, and all of it is on its way: another look would find what came meanwhile, and so does the wait.
+    if (n < batch && !engine.unsent) return 0;
   }
   return n;
 }
