@@ -107,7 +107,8 @@ export class Engine {
     // The loop of a batch writes into the fill ring itself, and has not told it yet.
     const direct = this.busy ? 0 : n < this.owed ? n : this.owed;
     const fits = umem.freeCount + n <= umem.frameCount;
-    const given = umem.owners === undefined && !this.#unaligned && fits ? this.#hurry(n, direct) : this.#sort(n, direct);
+    const given =
+      umem.owners === undefined && !this.#unaligned && fits ? this.#hurry(n, direct) : this.#sort(n, direct);
     completion.release(n);
     this.sending -= n;
     this.counters.completed += n;
