@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 import { PerformanceObserver } from "node:perf_hooks";
 import { createInterface } from "node:readline";
-import { keepOnCpus, Nap } from "../src/linux/index.js";
+import { keepOnCpus } from "../src/linux/index.js";
 import { msInCalls } from "./timed-calls.js";
-import { type Frame, type FrameHandler, Umem, type Wait, XskSocket } from "../src/xsk/index.js";
+import { scavengeOnOneThread, type Frame, type FrameHandler, Umem, type Wait, XskSocket } from "../src/xsk/index.js";
 
-// The other side of bench/c/xsk.c: the same arguments, lines and answers, on our library. `pace` sends as many frames a second
-// as stand in the place of `poll`; `state` is asked by the soak.
+// The other side of bench/c/xsk.c: the same arguments, lines and answers, on our library; `state` is asked by the soak.
 const [what = "drop", name = "", wait = "poll", cpu = "1"] = process.argv.slice(2);
 const LENGTH = 60;
 const BATCH = 256;
@@ -46,16 +45,7 @@ async function run(ms: number): Promise<string> {
   const before = socket.statistics;
   const callsBefore = msInCalls();
   const started = process.hrtime.bigint();
-  if (what === "pace") {
-    const nap = new Nap(200);
-    const end = performance.now() + ms;
-    let sent = 0;
-    for (let now = end - ms; now < end; now = performance.now()) {
-      const due = Math.floor(((now - end + ms) * Number(wait)) / 1000) - sent;
-      sent += socket.produce(Math.min(due, 1024), make);
-      nap.take();
-    }
-  } else if (what === "tx") {
+  if (what === "tx") {
     const end = performance.now() + ms;
     do {
       for (let i = 0; i < 16; i++) if (socket.produce(BATCH, make) === 0) socket.writable(10);
@@ -68,7 +58,7 @@ async function run(ms: number): Promise<string> {
   const elapsed = Number(process.hrtime.bigint() - started);
   const inCalls = (msInCalls() - callsBefore) * 1e6;
   const after = socket.statistics;
-  const packets = what === "tx" || what === "pace" ? after.sent - before.sent : after.received - before.received;
+  const packets = what === "tx" ? after.sent - before.sent : after.received - before.received;
   const calls = [after.sendWakeups - before.sendWakeups, after.waits - before.waits];
   return [packets, elapsed, calls[0], Math.round(elapsed - inCalls), calls[1]].join(" ");
 }
@@ -83,6 +73,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (word === "open") {
     umem = Umem.create({ frameSize: 2048, frameCount: 4096, checked: false });
     nic = XskSocket.open(umem, name, { mode: "native", copy: "copy" });
+    scavengeOnOneThread();
     console.log("0");
   } else if (word === "run") console.log(await run(Number(ms)));
   else if (word === "state") {

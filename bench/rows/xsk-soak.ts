@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { TestPair } from "../../test/fixtures/netns.js";
+import { bpfObject, cProgram } from "../build.js";
 import { LineProcess } from "../lines.js";
 import type { Benchmark, Row } from "../row.js";
 
@@ -11,6 +12,8 @@ const PARTS = 10;
 /** What the process may grow by, of what the first part has left it with: pages that its heap had not touched yet. */
 const MOST_MIB = 8;
 const MOST_PAUSE_MS = 5;
+/** What docs/xsk.md advises a process that does nothing but packets. */
+const FLAGS = ["--single-threaded-gc", "--no-memory-reducer", "--min-semi-space-size=16"];
 
 interface State {
   pause: number;
@@ -28,20 +31,19 @@ async function state(side: LineProcess): Promise<State> {
 export const soak: Benchmark = async ({ quick, seconds, log }) => {
   const ms = (1000 * (seconds ?? (quick ? QUICK_SECONDS : SECONDS))) / PARTS;
   const pair = new TestPair();
-  const side = (work: string, wait: string, cpu: string): string[] => [
-    ...[process.execPath, "build/bench/xsk-side.mjs", work, "eth0"],
-    ...[wait, cpu],
-  ];
-  const echo = new LineProcess(pair.right.argv(...side("echo", "poll", "1")));
-  const sender = new LineProcess(pair.left.argv(...side("pace", `${RATE}`, "0")));
+  const echo = new LineProcess(
+    pair.right.argv(process.execPath, ...FLAGS, "build/bench/xsk-side.mjs", "echo", "eth0", "poll", "1"),
+  );
+  const generate = [cProgram("livegen"), bpfObject("reflect"), "eth0", `${RATE}`];
+  const sender = new LineProcess(pair.left.argv("taskset", "-c", "0", ...generate));
   try {
-    for (const process of [echo, sender]) await process.ask("open");
+    await echo.ask("open");
     const begun = (await state(echo)).frames;
     const states: State[] = [];
     let packets = 0;
     let ns = 0;
     for (let part = 0; part < PARTS; part++) {
-      sender.send(`run ${ms}`);
+      sender.send(`${ms}`);
       const [received = 0, took = 0] = (await echo.ask(`run ${ms}`)).split(" ").map(Number);
       await sender.receive();
       // What the sender sent last is echoed, too, before the frames are counted.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 export type { QueueContext, QueueModule } from "./all/messages.js";
+export { scavengeOnOneThread } from "./collector.js";
 export { type QueueStatistics, type ServeAllOptions, type ServedInterface, serveAll } from "./all/serve-all.js";
 export type { BusyPoll, CopyMode, CopyRequest } from "./bind.js";
 export type { XskStatistics } from "./counters.js";

@@ -9,10 +9,11 @@ const LOOK_MS = 250;
 const BATCHES = 8;
 /**
  * Under load a thread that polls at once is woken for each handful of frames, which costs it more than the frames, and the
- * sender as well. So a round that found this many frames is followed by a nap in which more come, instead of a poll: 50 µs,
- * and as much again of timer slack. Fewer than that are answered as soon as they come.
+ * sender as well. So a round that found this many frames, or that comes when so many came in a millisecond, is followed by a
+ * nap in which more come, instead of a poll: 50 µs, and as much again of timer slack. Fewer are answered as soon as they come.
  */
 const GATHER_FROM = 32;
+const GATHER_PER_MS = 200;
 const GATHER_US = 50;
 
 /** A socket that takes part, and who waits for its end. */
@@ -34,6 +35,10 @@ let going = false;
 let nap: Nap | undefined;
 /** Whether the last round says that a nap is better than a poll. */
 let gather = false;
+/** Frames a millisecond, over the last one or more; and those that came since the clock moved. */
+let rate = 0;
+let came = 0;
+let clock = 0;
 
 /** Serves until the signal is aborted. This thread does nothing else for `yieldMs` at a time. */
 export function inPlace(service: Service): Promise<void> {
@@ -117,13 +122,19 @@ function round(now: number): boolean {
     }
     if (engine.failure !== 0 || engine.fd < 0 || signal.aborted) return false;
     const got = engine.counters.received - before;
+    came += got;
     if (got !== 0) part.looked = now;
     if (got > most) most = got;
-    // Not where a ring fills up meanwhile, or somebody waits for frames to come back.
-    if (n !== 0 || 4 * got > engine.rx.size || engine.waiting) time = false;
+    // Not where a ring fills up meanwhile, or the kernel has few frames left to receive into until some come back.
+    if (n !== 0 || 4 * got > engine.rx.size || 2 * engine.owed > engine.fill.size) time = false;
     ours.want(i, n < 0 ? POLLOUT : POLLIN);
   }
-  gather = time && most >= GATHER_FROM;
+  if (now !== clock) {
+    rate = came / Math.max(1, now - clock);
+    came = 0;
+    clock = now;
+  }
+  gather = time && (most >= GATHER_FROM || rate >= GATHER_PER_MS);
   return poll === ours;
 }
 

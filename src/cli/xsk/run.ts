@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: MIT
-import { adoptSocket, type FrameHandler, Umem, type Wait, type XskOptions, XskSocket } from "../../xsk/index.js";
+import {
+  adoptSocket,
+  scavengeOnOneThread,
+  type FrameHandler,
+  Umem,
+  type Wait,
+  type XskOptions,
+  XskSocket,
+} from "../../xsk/index.js";
 import { usage } from "../command.js";
 import { type Context, type Live, settle } from "../context.js";
 import { type ServeArguments, ruleOf, type SocketArguments, xskOptions } from "./options.js";
@@ -89,6 +97,7 @@ export async function serveInterfaces(
     if (!json) for (const nic of nics) context.terminal.note(described(nic));
     work = await begin(nics, live);
     const { sides } = work;
+    scavengeOnOneThread();
     const counted = nics.map((nic, i) => ({ nic, counts: sides[i]?.counts ?? {} }));
     const report = new Report(live, json, counted);
     const stop = (): void => nics.forEach((nic) => void nic.stop());
