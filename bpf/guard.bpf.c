@@ -24,8 +24,13 @@ struct guard_redirect {
 	__u32 ifindex;
 	__u32 first; /* where in `xsks` the sockets of the interface begin */
 	__u32 queues;
+	/*
+	 * In generic mode the program runs in the network stack, so it sees again what user space passes on. That has
+	 * these bytes in front of it, as metadata, which nobody else can guess. Zeros in native mode.
+	 */
+	__u32 passed[4];
 };
-_Static_assert(sizeof(struct guard_redirect) == 84, "user space writes 84 bytes");
+_Static_assert(sizeof(struct guard_redirect) == 100, "user space writes 100 bytes");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -113,6 +118,22 @@ static __always_inline __u8 counted_proto(const struct packet *p)
 	}
 }
 
+/* Whether a policy has seen the frame, and passed it on. */
+static __always_inline bool is_passed(struct xdp_md *ctx, const struct guard_redirect *r)
+{
+	const int size = sizeof(r->passed);
+	__u32 *meta;
+	bool same;
+
+	if (!r->passed[0] || bpf_xdp_adjust_meta(ctx, -size))
+		return false;
+	meta = (void *)(long)ctx->data_meta;
+	same = (void *)(meta + 4) <= (void *)(long)ctx->data && meta[0] == r->passed[0] && meta[1] == r->passed[1] &&
+	       meta[2] == r->passed[2] && meta[3] == r->passed[3];
+	bpf_xdp_adjust_meta(ctx, size);
+	return same;
+}
+
 /* XDP_REDIRECT where a policy is to see the packet, else XDP_PASS. */
 static __always_inline int to_policy(struct xdp_md *ctx, const struct packet *p)
 {
@@ -123,7 +144,8 @@ static __always_inline int to_policy(struct xdp_md *ctx, const struct packet *p)
 		if (!r || !r->queues)
 			break;
 		if (r->ifindex == ctx->ingress_ifindex && ctx->rx_queue_index < r->queues && matches(p, &r->rule))
-			return bpf_redirect_map(&xsks, r->first + ctx->rx_queue_index, XDP_PASS);
+			return is_passed(ctx, r) ? XDP_PASS :
+			       bpf_redirect_map(&xsks, r->first + ctx->rx_queue_index, XDP_PASS);
 	}
 	return XDP_PASS;
 }

@@ -8,8 +8,8 @@ import type { PacketPort } from "./packet-port.js";
 /** As in bpf/guard.bpf.c. */
 export const MOST_REDIRECTS = 32;
 export const MOST_SOCKETS = 256;
-/** sizeof(struct guard_redirect): a rule, the interface, its first socket, how many. */
-const SIZE = 84;
+/** sizeof(struct guard_redirect): a rule, the interface, its first socket, how many, and the mark of what was passed on. */
+const SIZE = 100;
 const RULE = 72;
 
 function u32(value: number): Buffer {
@@ -24,6 +24,8 @@ export interface PortGroup {
   /** Where in `xsks` its sockets begin. */
   readonly first: number;
   readonly ports: readonly PacketPort[];
+  /** In generic mode: by what the program knows frames that it has given away before. */
+  readonly mark: Uint8Array | undefined;
 }
 
 /** The maps by which a guard gives packets to policies; undefined where it has none. */
@@ -48,6 +50,7 @@ export function encodeRedirect(filter: PacketFilter, group: PortGroup): Buffer {
   bytes.writeUInt32LE(group.ifindex, RULE);
   bytes.writeUInt32LE(group.first, RULE + 4);
   bytes.writeUInt32LE(group.ports.length, RULE + 8);
+  if (group.mark !== undefined) bytes.set(group.mark, RULE + 12);
   return bytes;
 }
 

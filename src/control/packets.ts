@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
-import { BpfObject, builtinPath, type Injector, readObjectSpec } from "../bpf/index.js";
 import { XdpctlError } from "../errors/index.js";
-import { errnoText } from "../linux/index.js";
 import type { Loop, LoopHandle } from "../loop/index.js";
 import { OFFERED, PACKET_VERDICT, type PacketFeed, type PacketFilter } from "../policy/index.js";
-import { completeChecksum } from "../packet/index.js";
 import type { Attachment, Attachments, Instance } from "../xdp/index.js";
+import { newMark, PacketExits } from "./packet-exits.js";
 import { PacketPort } from "./packet-port.js";
 import {
   encodeRedirect,
@@ -47,10 +45,15 @@ export class Packets implements Disposable {
   /** Guards that have a list of ours. */
   readonly #asked = new Set<Instance>();
   #lastPort = 0;
-  #stack: { object: BpfObject; injector: Injector } | undefined;
+  readonly #exits = new PacketExits();
 
   constructor(host: PacketsHost) {
     this.#host = host;
+  }
+
+  /** For `fib_lookup`: the program that asks the routing table, or why there is none. */
+  get fib(): number | string {
+    return this.#exits.fib;
   }
 
   /** A policy asks for packets from now on; no filters: not any more. */
@@ -74,7 +77,8 @@ export class Packets implements Disposable {
     if (this.#listeners.size === 0 && this.#groups.size === 0) return;
     const wanted = this.#host.attachments.all.filter((held) => this.#wanted(held));
     for (const group of [...this.#groups.values()])
-      if (!wanted.some(({ ifindex }) => ifindex === group.ifindex)) this.#close(group);
+      if (!wanted.some((held) => held.ifindex === group.ifindex && (held.mode === "native") === (group.mark === undefined)))
+        this.#close(group);
     const lists = new Map<Instance, Buffer[]>();
     for (const held of wanted) this.#ask(held, lists);
     for (const { instance } of this.#host.attachments.all) {
@@ -93,8 +97,7 @@ export class Packets implements Disposable {
   }
 
   #wanted(held: Attachment): boolean {
-    // In generic mode, what is passed on would come back to the program, again and again.
-    if (held.mode !== "native" || redirectMaps(held.instance) === undefined) return false;
+    if (redirectMaps(held.instance) === undefined) return false;
     return [...this.#listeners.values()].some((listener) => this.#filters(listener, held.interface).length > 0);
   }
 
@@ -119,8 +122,9 @@ export class Packets implements Disposable {
 
   #open(held: Attachment): PortGroup | undefined {
     try {
+      const mark = held.mode === "generic" ? newMark() : undefined;
       const ports = PacketPort.openAll(held.interface, () => ++this.#lastPort);
-      const group = { ifindex: held.ifindex, first: this.#room(ports.length), ports };
+      const group = { ifindex: held.ifindex, first: this.#room(ports.length), ports, mark };
       this.#groups.set(held.ifindex, group);
       for (const port of ports) {
         this.#ports.set(port.id, port);
@@ -156,6 +160,7 @@ export class Packets implements Disposable {
     if (this.#groups.get(group.ifindex) !== group) return;
     this.#groups.delete(group.ifindex);
     this.#feeds.delete(group.ifindex);
+    if (group.mark !== undefined) this.#exits.forget(group.mark);
     for (const port of group.ports) {
       this.#ports.delete(port.id);
       port.close();
@@ -184,30 +189,29 @@ export class Packets implements Disposable {
       if (verdict === PACKET_VERDICT.reply) {
         port.reply(n);
         repliers.add(port);
-        return;
+      } else if (verdict === PACKET_VERDICT.redirect) this.#redirect(feed, port, n);
+      else {
+        const next = (this.#feeds.get(port.ifindex)?.indexOf(feed) ?? -1) + 1;
+        this.#offer(port, next, ring.bytes, ring.start(n), ring.end(n));
       }
-      const next = (this.#feeds.get(port.ifindex)?.indexOf(feed) ?? -1) + 1;
-      this.#offer(port, next, ring.bytes, ring.start(n), ring.end(n));
     });
     // The slots are free, but only this thread writes into them.
     for (const port of repliers) feed.missed(port.flush(feed));
   }
 
+  #redirect(feed: PacketFeed, port: PacketPort, n: number): void {
+    const { ring } = feed;
+    const problem = this.#exits.redirect(ring.bytes, ring.start(n), ring.end(n), ring.out(n));
+    if (problem === undefined) return;
+    feed.missed(1);
+    this.#tell(port.socket.interface, problem);
+  }
+
   /** Into the network stack, as if it had just come in. */
   #pass(port: PacketPort, bytes: Uint8Array, start: number, end: number): void {
-    // The stack would take a checksum that is not there for a wrong one.
-    completeChecksum(bytes, start, end);
-    const name = port.socket.interface;
-    try {
-      this.#stack ??= openStack();
-    } catch (error) {
-      this.#tell(name, `packets can't be passed on: ${XdpctlError.wrap(error).message}`);
-      return;
-    }
-    const result = this.#stack.injector.inject(bytes, start, end, port.ifindex);
-    if (result >= 0) return;
-    const least = "it takes Linux 5.18, and frames of at most 3,400 bytes";
-    this.#tell(name, `packets can't be passed on: ${errnoText(-result)} (${least})`);
+    const mark = this.#groups.get(port.ifindex)?.mark;
+    const problem = this.#exits.pass(bytes, start, end, port.ifindex, mark);
+    if (problem !== undefined) this.#tell(port.socket.interface, problem);
   }
 
   /** Once to each policy that has to do with the interface. */
@@ -227,9 +231,7 @@ export class Packets implements Disposable {
       for (const { interface: name } of listener.filters) {
         const held = all.find((one) => one.interface === name);
         if (name === undefined || this.#groups.has(held?.ifindex ?? -1)) continue;
-        if (held?.mode === "generic" && redirectMaps(held.instance) !== undefined)
-          this.#tell(name, "packet hooks need a guard in native mode: its packets are not seen");
-        else if (held === undefined || redirectMaps(held.instance) === undefined)
+        if (held === undefined || redirectMaps(held.instance) === undefined)
           this.#tell(name, "no guard is there: its packets are not seen until then");
       }
   }
@@ -238,15 +240,6 @@ export class Packets implements Disposable {
     for (const { watch } of this.#listeners.values()) watch.close();
     this.#listeners.clear();
     this.follow();
-    this.#stack?.object.close();
-    this.#stack = undefined;
+    this.#exits[Symbol.dispose]();
   }
-}
-
-/** A program that passes, on no interface: by it frames go into the stack. */
-function openStack(): { object: BpfObject; injector: Injector } {
-  const object = BpfObject.loadSpec(readObjectSpec(builtinPath("pass"), "pass.bpf.o"));
-  const { pass } = object.programs;
-  if (pass === undefined) throw new XdpctlError("XDPCTL_E_NO_PROGRAM", "pass.bpf.o has no program pass");
-  return { object, injector: pass.injector() };
 }

@@ -179,6 +179,7 @@ export class Policies {
         onProgram: (op, program, on) => this.#program(op, program, on),
         generic: this.#generic(name),
         packets: { listen: (feed, filters) => this.#packets.listen(name, feed, filters) },
+        fib: this.#packets.fib,
       }),
     );
     this.#policies.set(name, policy);
@@ -235,6 +236,8 @@ export class Policies {
       onError: (error) => this.#tell(REPL, "error", error.message),
       onProgram: (op, program, on) => this.#program(op, program, on),
       generic: this.#generic(REPL),
+      packets: { listen: (feed, filters) => this.#packets.listen(REPL, feed, filters) },
+      fib: this.#packets.fib,
     });
     return this.#interactive;
   }

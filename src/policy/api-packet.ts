@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MIT
 import { didYouMean } from "../errors/index.js";
 import {
+  DNS_TYPE,
   DnsView,
   ETHERTYPE,
   findCookie,
   findHttpHeader,
   findServerName,
+  formatIPv4,
   Found,
   IP_PROTOCOL,
   parseAddress,
   u16At,
   u32At,
 } from "../packet/index.js";
+import { ANSWERS, pushMade } from "./api-answers.js";
 import { openData, payloadArgument, pushData } from "./api-data.js";
 import { lifted } from "./lifted.js";
 import {
@@ -38,7 +41,7 @@ import {
 } from "./lua.js";
 import { numberArgument } from "./numbers.js";
 import type { PacketHooks } from "./packet-hooks.js";
-import type { PacketView } from "./packet-view.js";
+import type { Getter, PacketView } from "./packet-view.js";
 import { flagText } from "./records.js";
 
 const { TValue: Value } = lobject;
@@ -85,7 +88,6 @@ function pushFlags(L: LuaState, view: PacketView): number {
   return 1;
 }
 
-type Getter = (L: LuaState, view: PacketView) => number;
 
 function pushAddress(side: number): Getter {
   return (L, view) => {
@@ -104,6 +106,7 @@ const FIELDS: Record<string, Getter> = {
   dport: (L, view) => pushOr(L, ports(view)?.dport ?? -1),
   flags: pushFlags,
   length: (L, view) => pushOr(L, view.end - view.start),
+  ifindex: (L, view) => pushOr(L, view.ifindex),
   interface: (L, view) => {
     pushString(L, view.interface);
     return 1;
@@ -147,12 +150,6 @@ function pushSlice(L: LuaState, view: PacketView, offset: number, index: number)
   return at < 0 ? pushNil(L) : pushBytes(L, view.bytes, at, at + length);
 }
 
-function pushReply(L: LuaState, made: boolean): number {
-  if (made) pushText(L, "reply");
-  else lua.lua_pushnil(L);
-  return 1;
-}
-
 function bytesArgument(L: LuaState, index: number): Uint8Array {
   return lauxlib.luaL_checkstring(L, index);
 }
@@ -163,6 +160,7 @@ function pushFound(L: LuaState, view: PacketView, is: boolean): number {
 
 /** `p:NAME(…)`: arguments begin at 2. */
 const METHODS: Record<string, Getter> = {
+  ...ANSWERS,
   u8: (L, view) => pushInteger(L, view, offsetArgument(L, 2), 1),
   u16: (L, view) => pushInteger(L, view, offsetArgument(L, 2), 2),
   u32: (L, view) => pushInteger(L, view, offsetArgument(L, 2), 4),
@@ -180,22 +178,37 @@ const METHODS: Record<string, Getter> = {
     pushFound(L, view, findCookie(view.bytes, view.payloadAt, view.payloadEnd, bytesArgument(L, 2), found)),
   tls_sni: (L, view) => pushFound(L, view, findServerName(view.bytes, view.payloadAt, view.payloadEnd, found)),
   dns_question: (L, view) => {
-    const { transport } = view.frame;
-    if (transport !== IP_PROTOCOL.UDP || !dns.at(view.bytes, view.payloadAt, view.payloadEnd)) return pushNil(L);
-    if (dns.isResponse) return pushNil(L);
+    if (!isDns(view) || dns.isResponse) return pushNil(L);
     pushText(L, dnsText(view.bytes, dns.nameStart, dns.nameEnd));
     pushNumber(L, dns.type);
     return 2;
   },
-  udp_reply: (L, view) => pushReply(L, view.answer.udp(view.bytes, view.start, view.end, payloadArgument(L, 2))),
-  tcp_rst: (L, view) => pushReply(L, view.answer.rst(view.bytes, view.start, view.end)),
+  dns_record: (L, view) => {
+    if (!isDns(view) || (dns.flags & ANSWERED.mask) !== ANSWERED.is || dns.type !== DNS_TYPE.A) return pushNil(L);
+    const at = dns.addressAt();
+    if (at < 0) return pushNil(L);
+    pushText(L, dnsText(view.bytes, dns.nameStart, dns.nameEnd));
+    pushText(L, formatIPv4(u32At(view.bytes, at)));
+    pushNumber(L, u32At(view.bytes, at - 6));
+    return 3;
+  },
+  udp_reply: (L, view) => pushMade(L, view.answer.udp(view.bytes, view.start, view.end, payloadArgument(L, 2))),
+  tcp_rst: (L, view) => pushMade(L, view.answer.rst(view.bytes, view.start, view.end)),
   dns_answer: (L, view) => {
     const address = parseAddress(textArgument(L, 2));
     if (address.family !== 4) return fail(L, "an A record has an IPv4 address");
     const ttl = numberArgument(L, 3, "the TTL in seconds", 0, 3600);
-    return pushReply(L, view.answer.dns(view.bytes, view.start, view.end, u32At(address.bytes, 0), ttl));
+    return pushMade(L, view.answer.dns(view.bytes, view.start, view.end, u32At(address.bytes, 0), ttl));
   },
 };
+
+/** Response, standard query, whole (not truncated), without an error. */
+const ANSWERED = { mask: 0xfa0f, is: 0x8000 } as const;
+
+function isDns(view: PacketView): boolean {
+  const { transport } = view.frame;
+  return transport === IP_PROTOCOL.UDP && dns.at(view.bytes, view.payloadAt, view.payloadEnd);
+}
 
 /** A name as people write it: small letters, no dot at the end; bytes that are none of a host name are escaped. */
 function dnsText(bytes: Uint8Array, start: number, end: number): string {

@@ -38,6 +38,11 @@ export class PacketFeed {
     this.#lost = lost;
   }
 
+  /** What a worker starts with. */
+  get start(): { readonly ring: SharedArrayBuffer; readonly answered: number } {
+    return { ring: this.ring.buffer, answered: this.answered.fd };
+  }
+
   /** The filters of the script's packet hooks, as they are now. */
   listen(filters: readonly PacketFilter[]): void {
     const key = JSON.stringify(filters);

@@ -7,13 +7,13 @@ const SLOT_BYTES = 4096;
 const HEADER_WORDS = 8;
 const HEADER_BYTES = HEADER_WORDS * 4;
 /** Of a slot: where its frame begins (in the slot) and how long it is, and what it came with. */
-const FIELD = { start: 0, length: 1, ifindex: 2, port: 3, verdict: 4 } as const;
+const FIELD = { start: 0, length: 1, ifindex: 2, port: 3, verdict: 4, out: 5 } as const;
 
 const WORD = { head: 0, done: 1 } as const;
 const WORDS_BYTES = 64;
 
 /** What a policy answered. */
-export const PACKET_VERDICT = { drop: 0, pass: 1, reply: 2 } as const;
+export const PACKET_VERDICT = { drop: 0, pass: 1, reply: 2, redirect: 3 } as const;
 
 /**
  * Frames on their way to a policy's worker and back, in memory that both threads share. The controller writes frames at
@@ -101,6 +101,15 @@ export class PacketRing {
 
   answer(n: number, verdict: number): void {
     this.#set(n, FIELD.verdict, verdict);
+  }
+
+  /** The interface by which a redirected frame goes out. */
+  out(n: number): number {
+    return this.#field(n, FIELD.out);
+  }
+
+  redirect(n: number, ifindex: number): void {
+    this.#set(n, FIELD.out, ifindex);
   }
 
   /** Copies a frame into the slot; false where it is too long for one. */
