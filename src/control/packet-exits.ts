@@ -54,7 +54,13 @@ export class PacketExits implements Disposable {
   }
 
   /** Into the network stack, as if the frame had just come in by the interface; why it did not, else undefined. */
-  pass(bytes: Uint8Array, start: number, end: number, ifindex: number, mark: Uint8Array | undefined): string | undefined {
+  pass(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    ifindex: number,
+    mark: Uint8Array | undefined,
+  ): string | undefined {
     // The stack would take a checksum that is not there for a wrong one.
     completeChecksum(bytes, start, end);
     let injector: Injector;

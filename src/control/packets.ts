@@ -77,7 +77,11 @@ export class Packets implements Disposable {
     if (this.#listeners.size === 0 && this.#groups.size === 0) return;
     const wanted = this.#host.attachments.all.filter((held) => this.#wanted(held));
     for (const group of [...this.#groups.values()])
-      if (!wanted.some((held) => held.ifindex === group.ifindex && (held.mode === "native") === (group.mark === undefined)))
+      if (
+        !wanted.some(
+          (held) => held.ifindex === group.ifindex && (held.mode === "native") === (group.mark === undefined),
+        )
+      )
         this.#close(group);
     const lists = new Map<Instance, Buffer[]>();
     for (const held of wanted) this.#ask(held, lists);

@@ -2,7 +2,19 @@
 /* The answers of a packet hook that are frames: back, out by another interface, or in the packet's place. */
 import { parseMac } from "../packet/index.js";
 import { payloadArgument } from "./api-data.js";
-import { argument, fail, INTEGER, type LuaState, lua, NIL, pushText, STRING, TABLE, type TString, textOf } from "./lua.js";
+import {
+  argument,
+  fail,
+  INTEGER,
+  type LuaState,
+  lua,
+  NIL,
+  pushText,
+  STRING,
+  TABLE,
+  type TString,
+  textOf,
+} from "./lua.js";
 import { FRAME_LENGTH, type Made } from "./packet-answer.js";
 import type { Getter, PacketView } from "./packet-view.js";
 import { plainOf } from "./plain.js";

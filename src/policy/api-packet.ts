@@ -88,7 +88,6 @@ function pushFlags(L: LuaState, view: PacketView): number {
   return 1;
 }
 
-
 function pushAddress(side: number): Getter {
   return (L, view) => {
     const address = view.address(side);

@@ -3,7 +3,19 @@ import { FIB, type FibLookup } from "../bpf/index.js";
 import { errnoText, interfaceName } from "../linux/index.js";
 import { formatAddress, formatMac, parseAddress } from "../packet/index.js";
 import { lifted } from "./lifted.js";
-import { argument, fail, type LuaState, lua, NIL, pushText, setGlobal, STRING, type TString, textArgument, textOf } from "./lua.js";
+import {
+  argument,
+  fail,
+  type LuaState,
+  lua,
+  NIL,
+  pushText,
+  setGlobal,
+  STRING,
+  type TString,
+  textArgument,
+  textOf,
+} from "./lua.js";
 import type { Host } from "./host.js";
 import type { PacketView } from "./packet-view.js";
 import { pushPlain } from "./plain.js";

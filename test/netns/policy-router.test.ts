@@ -58,12 +58,15 @@ describe("on a router", () => {
     await dns.says(/started/);
     const policies = await run("examples/policies/packet-dns-cache.lua");
     const dig = (...args: string[]): string =>
-      pair.right.exec(["dig", `@${SERVER}`, "+tries=1", "+timeout=1", "+noall", "+answer", "+comments", ...args]).stdout;
+      pair.right.exec(["dig", `@${SERVER}`, "+tries=1", "+timeout=1", "+noall", "+answer", "+comments", ...args])
+        .stdout;
     expect(dig("www.example")).toMatch(/flags: qr aa rd ra;[\s\S]*www\.example\.\s+300\s+IN\s+A\s+192\.0\.2\.7/);
     await policies.sees(/www\.example is 192\.0\.2\.7 for 300 s/);
     await dns.close();
     // 0x81a0 are the flags qr rd ra ad; the record's TTL is what is left of the server's.
-    expect(dig("WWW.example")).toMatch(/flags: qr rd ra ad;[\s\S]*www\.example\.\s+(300|29\d)\s+IN\s+A\s+192\.0\.2\.7/i);
+    expect(dig("WWW.example")).toMatch(
+      /flags: qr rd ra ad;[\s\S]*www\.example\.\s+(300|29\d)\s+IN\s+A\s+192\.0\.2\.7/i,
+    );
     expect(dig("AAAA", "www.example")).not.toMatch(/2001:db8::7/);
     expect(dig("other.example")).not.toMatch(/ANSWER: 1/);
   });
@@ -78,7 +81,9 @@ describe("on a router", () => {
     // The stack of the router, which answers for itself, has the same packets as before.
     expect(stdout).toMatch(/ttl=63 [\s\S]*ttl=63 [\s\S]*2 received/);
     expect(pair.right.ping(pair.leftAddress)).toBe(1);
-    expect(pair.right.exec(["ping", "-n", "-c", "1", "-t", "1", "-W", "1", SERVER]).stdout).toMatch(/Time to live exceeded/);
+    expect(pair.right.exec(["ping", "-n", "-c", "1", "-t", "1", "-W", "1", SERVER]).stdout).toMatch(
+      /Time to live exceeded/,
+    );
   });
 
   it("fib_lookup says where, by whom and from which address; or why not", async () => {
