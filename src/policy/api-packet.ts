@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: MIT
 import { didYouMean } from "../errors/index.js";
 import {
-  DNS_TYPE,
-  DnsView,
   ETHERTYPE,
   findCookie,
   findHttpHeader,
   findServerName,
-  formatIPv4,
   Found,
   IP_PROTOCOL,
-  parseAddress,
   u16At,
   u32At,
 } from "../packet/index.js";
 import { ANSWERS, pushMade } from "./api-answers.js";
+import { DNS } from "./api-dns.js";
 import { openData, payloadArgument, pushData } from "./api-data.js";
 import { lifted } from "./lifted.js";
 import {
@@ -35,11 +32,9 @@ import {
   STRING,
   type TString,
   type TValue,
-  textArgument,
   textOf,
   USERDATA,
 } from "./lua.js";
-import { numberArgument } from "./numbers.js";
 import type { PacketHooks } from "./packet-hooks.js";
 import type { Getter, PacketView } from "./packet-view.js";
 import { flagText } from "./records.js";
@@ -50,7 +45,6 @@ const PROTOCOLS: Record<number, string> = { 1: "icmp", 6: "tcp", 17: "udp", 58: 
 const MOST_NAMES = 1000;
 const NOTHING = new Value(NIL, null);
 const found = new Found();
-const dns = new DnsView();
 
 function pushBytes(L: LuaState, bytes: Uint8Array, start: number, end: number): number {
   L.stack[L.top++] = new Value(STRING, lstring.luaS_bless(L, bytes.slice(start, end)));
@@ -160,6 +154,7 @@ function pushFound(L: LuaState, view: PacketView, is: boolean): number {
 /** `p:NAME(…)`: arguments begin at 2. */
 const METHODS: Record<string, Getter> = {
   ...ANSWERS,
+  ...DNS,
   u8: (L, view) => pushInteger(L, view, offsetArgument(L, 2), 1),
   u16: (L, view) => pushInteger(L, view, offsetArgument(L, 2), 2),
   u32: (L, view) => pushInteger(L, view, offsetArgument(L, 2), 4),
@@ -176,53 +171,9 @@ const METHODS: Record<string, Getter> = {
   cookie: (L, view) =>
     pushFound(L, view, findCookie(view.bytes, view.payloadAt, view.payloadEnd, bytesArgument(L, 2), found)),
   tls_sni: (L, view) => pushFound(L, view, findServerName(view.bytes, view.payloadAt, view.payloadEnd, found)),
-  dns_question: (L, view) => {
-    if (!isDns(view) || dns.isResponse) return pushNil(L);
-    pushText(L, dnsText(view.bytes, dns.nameStart, dns.nameEnd));
-    pushNumber(L, dns.type);
-    return 2;
-  },
-  dns_record: (L, view) => {
-    if (!isDns(view) || (dns.flags & ANSWERED.mask) !== ANSWERED.is || dns.type !== DNS_TYPE.A) return pushNil(L);
-    const at = dns.addressAt();
-    if (at < 0) return pushNil(L);
-    pushText(L, dnsText(view.bytes, dns.nameStart, dns.nameEnd));
-    pushText(L, formatIPv4(u32At(view.bytes, at)));
-    pushNumber(L, u32At(view.bytes, at - 6));
-    return 3;
-  },
   udp_reply: (L, view) => pushMade(L, view.answer.udp(view.bytes, view.start, view.end, payloadArgument(L, 2))),
   tcp_rst: (L, view) => pushMade(L, view.answer.rst(view.bytes, view.start, view.end)),
-  dns_answer: (L, view) => {
-    const address = parseAddress(textArgument(L, 2));
-    if (address.family !== 4) return fail(L, "an A record has an IPv4 address");
-    const ttl = numberArgument(L, 3, "the TTL in seconds", 0, 3600);
-    return pushMade(L, view.answer.dns(view.bytes, view.start, view.end, u32At(address.bytes, 0), ttl));
-  },
 };
-
-/** Response, standard query, whole (not truncated), without an error. */
-const ANSWERED = { mask: 0xfa0f, is: 0x8000 } as const;
-
-function isDns(view: PacketView): boolean {
-  const { transport } = view.frame;
-  return transport === IP_PROTOCOL.UDP && dns.at(view.bytes, view.payloadAt, view.payloadEnd);
-}
-
-/** A name as people write it: small letters, no dot at the end; bytes that are none of a host name are escaped. */
-function dnsText(bytes: Uint8Array, start: number, end: number): string {
-  let text = "";
-  for (let at = start; at < end - 1; ) {
-    const length = bytes[at++] as number;
-    if (text !== "") text += ".";
-    for (const last = at + length; at < last; at++) {
-      const byte = bytes[at] as number;
-      const letter = byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
-      text += letter > 0x20 && letter < 0x7f && letter !== 0x2e ? String.fromCharCode(letter) : `\\${letter}`;
-    }
-  }
-  return text;
-}
 
 function checked(L: LuaState, view: PacketView): PacketView {
   if (!view.current) fail(L, "a packet is there during the call of its hook alone: keep what you need of it");

@@ -390,6 +390,11 @@ export class Policy implements AsyncDisposable {
     };
   }
 
+  /** The script that runs. */
+  get source(): string {
+    return this.#source;
+  }
+
   /** What the script keeps in `state`, as it was last copied out. */
   state(): Record<string, unknown> {
     return plainState(this.#mirror);
