@@ -8,9 +8,14 @@ import type { PacketPort } from "./packet-port.js";
 /** As in bpf/guard.bpf.c. */
 export const MOST_REDIRECTS = 32;
 export const MOST_SOCKETS = 256;
-/** sizeof(struct guard_redirect): a rule, the interface, its first socket, how many, and the mark of what was passed on. */
-const SIZE = 100;
+/**
+ * sizeof(struct guard_redirect): a rule, the interface, its first socket, how many, what becomes of frames that don't fit, and the
+ * mark of what was passed on.
+ */
+const SIZE = 104;
 const RULE = 72;
+const XDP_DROP = 1;
+const XDP_PASS = 2;
 
 function u32(value: number): Buffer {
   const bytes = Buffer.alloc(4);
@@ -50,7 +55,8 @@ export function encodeRedirect(filter: PacketFilter, group: PortGroup): Buffer {
   bytes.writeUInt32LE(group.ifindex, RULE);
   bytes.writeUInt32LE(group.first, RULE + 4);
   bytes.writeUInt32LE(group.ports.length, RULE + 8);
-  if (group.mark !== undefined) bytes.set(group.mark, RULE + 12);
+  bytes.writeUInt32LE(filter.onError === "drop" ? XDP_DROP : XDP_PASS, RULE + 12);
+  if (group.mark !== undefined) bytes.set(group.mark, RULE + 16);
   return bytes;
 }
 

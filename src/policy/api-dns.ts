@@ -6,6 +6,7 @@ import { fail, type LuaState, lua, pushNumber, pushText, textArgument } from "./
 import { numberArgument } from "./numbers.js";
 import type { Getter, PacketView } from "./packet-view.js";
 
+const IN = 1;
 const dns = new DnsView();
 
 function pushNil(L: LuaState): number {
@@ -44,7 +45,8 @@ export const DNS: Record<string, Getter> = {
     return 2;
   },
   dns_record: (L, view) => {
-    if (!isDns(view) || (dns.flags & ANSWERED.mask) !== ANSWERED.is || dns.type !== DNS_TYPE.A) return pushNil(L);
+    if (!isDns(view) || (dns.flags & ANSWERED.mask) !== ANSWERED.is) return pushNil(L);
+    if (dns.type !== DNS_TYPE.A || dns.class !== IN) return pushNil(L);
     const at = dns.addressAt();
     if (at < 0) return pushNil(L);
     pushText(L, dnsText(view.bytes, dns.nameStart, dns.nameEnd));

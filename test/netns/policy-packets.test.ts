@@ -273,6 +273,36 @@ describe("replies and failures", () => {
     expect(state()).toMatchObject({ calls: 3, lost: 0 });
   });
 
+  it("frames that don't fit pass unseen, or are dropped where the hook says so", async () => {
+    for (const side of [pair.left, pair.right]) side.must("ip", "link", "set", "eth0", "mtu", "9000");
+    const file = policy(
+      "long.lua",
+      'on("packet", { protocol = "udp", port = 9, on_error = args.on_error }, function(p) return p:pass(p:data()) end)',
+    );
+    const passing = await run(file);
+    expect([ask("x".repeat(3300)), ask("x".repeat(4000))]).toEqual(["refused", "refused"]);
+    expect(state()).toMatchObject({ calls: 1, lost: 0, lastError: null });
+    expect(passing.stdout).not.toMatch(/can't be passed on/);
+    await running.pop()?.close();
+    await run(file, "--arg", "on_error=drop");
+    expect([ask("x".repeat(3300)), ask("x".repeat(4000))]).toEqual(["refused", "nothing"]);
+  });
+
+  it("a script may be given as text", async () => {
+    const text = 'on("packet", { protocol = "udp", port = 9 }, function(p) return p:udp_reply(args[1] or "text") end)';
+    const process = Running.xdpctl(pair.left, "run", "guard", "eth0", "-e", text, "--arg", "typed");
+    running.push(process);
+    await process.sees(/^text +running +hooks packet/m);
+    expect(ask("x")).toBe("typed");
+    const replaced = xdpctl(pair.left, ["policy", "load", "-e", text.replace('"text"', '"anew"')]);
+    expect(replaced).toMatchObject({ status: 0, stderr: "" });
+    expect(ask("x")).toBe("anew");
+    expect(xdpctl(pair.left, ["policy", "reload", "text"])).toMatchObject({ status: 0, stderr: "" });
+    expect(ask("x")).toBe("anew");
+    const watched = xdpctl(pair.left, ["status", "eth0", "--watch", "100ms", "--for", "350ms"]);
+    expect(watched.stdout.match(/^eth0 +guard/gm)?.length).toBeGreaterThanOrEqual(3);
+  });
+
   it("every queue has its socket", async () => {
     const queues = ["numrxqueues", "2", "numtxqueues", "2"];
     pair.left.must("ip", "link", "add", "two", ...queues, "type", "veth", "peer", "name", "owt", ...queues);
@@ -281,6 +311,6 @@ describe("replies and failures", () => {
     await run(file);
     expect(xdpctl(pair.left, ["load", "guard", "two"])).toMatchObject({ status: 0 });
     const dump = xdpctl(pair.left, ["map", "dump", "two/redirects"]).stdout;
-    expect(dump).toMatch(/dport=9 [^\n]* 2 {2}\[0, 0, 0, 0\]\n/);
+    expect(dump).toMatch(/dport=9 [^\n]* 2 +2 {2}\[0, 0, 0, 0\]\n/);
   });
 });

@@ -165,7 +165,7 @@ describe("answers that are frames", () => {
     await policies.sees(/second: hite on 11/);
     expect(ask("up")).toBe("got up");
     expect(ask("long")).toBe("got long");
-    await policies.sees(/change\.lua:9: a frame has 14 to 3400 bytes, not 4\d+/);
+    await policies.sees(/change\.lua:9: a frame has 14 to 3384 bytes, not 4\d+/);
     expect(ask("where")).toBe("got where");
     await policies.sees(/there is no interface eth9 to redirect to/);
     expect(ask("gone")).toBe("nothing");
