@@ -11,7 +11,8 @@ import {
 } from "../packet/index.js";
 import type { PacketRing } from "./packet-ring.js";
 
-const ROOM = 4096;
+/** Of the AF_XDP frame that it goes out by: 4 KiB, less its headroom. */
+const ROOM = 3840;
 /** Of frames that scripts make. Longer ones don't go into the stack: MAX_SEEN of bpf/guard.bpf.c. */
 export const FRAME_LENGTH = { least: 14, most: 3384 } as const;
 const MACS = 12;
