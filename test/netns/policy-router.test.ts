@@ -45,7 +45,7 @@ async function run(file: string, ...args: string[]): Promise<Running> {
 }
 
 describe("on a router", () => {
-  it("packet-dns-cache: learns from a server's answers, and answers when it is gone", async (context) => {
+  it("packet-cache: learns from a server's answers, and answers when it is gone", async (context) => {
     needs(context, hasTool("dig"), "dig (bind9-dnsutils)");
     needs(context, hasTool("dnsmasq"), "dnsmasq");
     const dns = new Running(
@@ -56,7 +56,7 @@ describe("on a router", () => {
     );
     running.push(dns);
     await dns.says(/started/);
-    const policies = await run("examples/policies/packet-dns-cache.lua");
+    const policies = await run("examples/policies/packet-cache.lua");
     const dig = (...args: string[]): string =>
       pair.right.exec(["dig", `@${SERVER}`, "+tries=1", "+timeout=1", "+noall", "+answer", "+comments", ...args])
         .stdout;

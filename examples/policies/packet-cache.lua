@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- packet-dns-cache.lua: remembers the addresses in DNS answers that pass, and answers the next question itself
+-- packet-cache.lua: remembers the addresses in DNS answers that pass, and answers the next question itself
 --
 -- On a router between clients and a DNS server: it sees the questions on one interface, the answers on the other.
 --
---   xdpctl run guard eth0 eth1 --policy examples/policies/packet-dns-cache.lua
---   xdpctl run guard eth0 --policy examples/policies/packet-dns-cache.lua --arg server=192.0.2.53 --arg most=3600
+--   xdpctl run guard eth0 eth1 --policy examples/policies/packet-cache.lua
+--   xdpctl run guard eth0 --policy examples/policies/packet-cache.lua --arg server=192.0.2.53 --arg most=3600
 
 local A = 1
 local port = tonumber(args.port or 53)
