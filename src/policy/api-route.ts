@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { FIB, type FibLookup } from "../bpf/index.js";
-import { errnoText, interfaceName } from "../linux/index.js";
-import { formatAddress, formatMac, parseAddress } from "../packet/index.js";
+import { errnoText } from "../linux/index.js";
+import { formatAddress, formatMac, parseAddress, sameBytes } from "../packet/index.js";
 import { lifted } from "./lifted.js";
 import {
   argument,
@@ -45,14 +45,13 @@ function refusal(code: number, on: string, family: 4 | 6): string {
 }
 
 /** What a script gets; without the hardware addresses while the next hop's is not known. */
-function routeOf(routes: FibLookup, asked: Uint8Array, known: boolean): Record<string, unknown> {
+function routeOf(routes: FibLookup, asked: Uint8Array, known: boolean, name: string): Record<string, unknown> {
   const { ifindex, via, source, mtu } = routes;
-  const hop = formatAddress(via);
-  const name = interfaceName(ifindex);
+  const direct = via.length === asked.length && sameBytes(via, 0, asked, 0, asked.length);
   return {
     ifindex,
-    ...(name === undefined ? {} : { interface: name }),
-    ...(hop === formatAddress(asked) ? {} : { via: hop }),
+    interface: name,
+    ...(direct ? {} : { via: formatAddress(via) }),
     ...(source === undefined ? {} : { source: formatAddress(source) }),
     ...(mtu === 0 ? {} : { mtu }),
     ...(known ? { dst_mac: formatMac(routes.dstMac), src_mac: formatMac(routes.srcMac) } : {}),
@@ -69,6 +68,7 @@ function inputArgument(L: LuaState, view: PacketView): number {
 
 /** Installs `fib_lookup(address [, interface])`. */
 export function openRoutes(L: LuaState, host: Host, view: PacketView): void {
+  const nameOf = (index: number): string => textOf(view.nameOf(index).realstring);
   const lookup = lifted((L: LuaState) => {
     const { bytes, family } = parseAddress(textArgument(L, 1));
     const { routes } = host;
@@ -82,9 +82,8 @@ export function openRoutes(L: LuaState, host: Host, view: PacketView): void {
     const input = inputArgument(L, view);
     if (typeof routes === "string") return refuse(`the routing table can't be asked: ${routes}`);
     const code = routes.lookup(bytes, input);
-    if (code !== FIB.SUCCESS && code !== FIB.NO_NEIGHBOUR)
-      return refuse(refusal(code, interfaceName(input) ?? `#${input}`, family));
-    pushPlain(L, routeOf(routes, bytes, code === FIB.SUCCESS));
+    if (code !== FIB.SUCCESS && code !== FIB.NO_NEIGHBOUR) return refuse(refusal(code, nameOf(input), family));
+    pushPlain(L, routeOf(routes, bytes, code === FIB.SUCCESS, nameOf(routes.ifindex)));
     return 1;
   });
   setGlobal(L, "fib_lookup", lookup);

@@ -48,11 +48,16 @@ export class PacketView {
   }
 
   get interface(): TString {
-    let name = this.#interfaces.get(this.ifindex);
+    return this.nameOf(this.ifindex);
+  }
+
+  /** The name of an interface; `#N` where it is gone. */
+  nameOf(index: number): TString {
+    let name = this.#interfaces.get(index);
     if (name === undefined) {
-      name = lstring.luaS_newliteral(null, interfaceName(this.ifindex) ?? `#${this.ifindex}`);
+      name = lstring.luaS_newliteral(null, interfaceName(index) ?? `#${index}`);
       if (this.#interfaces.size > 4096) this.#interfaces.clear();
-      this.#interfaces.set(this.ifindex, name);
+      this.#interfaces.set(index, name);
     }
     return name;
   }
