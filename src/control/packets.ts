@@ -15,6 +15,9 @@ import {
   writeSockets,
 } from "./packet-redirects.js";
 
+/** Different things that a policy is told: scripts choose the interfaces of which they tell. */
+const MOST_TOLD = 100;
+
 interface Listener {
   readonly policy: string;
   readonly feed: PacketFeed;
@@ -222,8 +225,9 @@ export class Packets implements Disposable {
   #tell(name: string, text: string): void {
     for (const listener of this.#listeners.values()) {
       const line = `${name}: ${text}`;
-      if (this.#filters(listener, name).length === 0 || listener.told.has(line)) continue;
-      listener.told.add(line);
+      const { told } = listener;
+      if (told.size >= MOST_TOLD || told.has(line) || this.#filters(listener, name).length === 0) continue;
+      told.add(line);
       this.#host.log(listener.policy, line);
     }
   }
