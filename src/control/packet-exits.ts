@@ -71,7 +71,7 @@ export class PacketExits implements Disposable {
     }
     const result = injector.inject(bytes, start, end, ifindex);
     if (result >= 0) return undefined;
-    const why = result === -errno.EINVAL ? " (it takes Linux 5.18)" : "";
+    const why = result === -errno.EINVAL ? " (it takes Linux 5.18, and frames of at most 3,400 bytes)" : "";
     return `packets can't be passed on: ${errnoText(-result)}${why}`;
   }
 

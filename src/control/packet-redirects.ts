@@ -33,10 +33,14 @@ export interface PortGroup {
   readonly mark: Uint8Array | undefined;
 }
 
-/** The maps by which a guard gives packets to policies; undefined where it has none. */
-export function redirectMaps({ maps }: Instance): { redirects: BpfMap; xsks: BpfMap } | undefined {
+/**
+ * The maps by which a program gives packets to policies; undefined where it has none. A guard has a list of what they ask for;
+ * somebody's own program decides by itself, and has sockets by the number of the queue.
+ */
+export function redirectMaps({ maps }: Instance): { redirects: BpfMap | undefined; xsks: BpfMap } | undefined {
   const { redirects, xsks } = maps;
-  if (redirects === undefined || xsks === undefined || redirects.info.valueSize !== SIZE) return undefined;
+  if (xsks === undefined || xsks.info.type !== "xskmap") return undefined;
+  if (redirects !== undefined && redirects.info.valueSize !== SIZE) return undefined;
   return { redirects, xsks };
 }
 
@@ -66,6 +70,10 @@ export function writeRedirects(map: BpfMap, list: readonly Buffer[]): void {
   if (list.length < MOST_REDIRECTS) map.setBytes(u32(list.length), Buffer.alloc(SIZE));
 }
 
-export function writeSockets(map: BpfMap, group: PortGroup): void {
-  for (const [queue, port] of group.ports.entries()) map.setBytes(u32(group.first + queue), u32(port.socket.fd));
+/** Puts a group's sockets into a program's map from `first` on; false where not all of them fit. */
+export function writeSockets(map: BpfMap, group: PortGroup, first: number): boolean {
+  const room = map.info.maxEntries - first;
+  for (const [queue, port] of group.ports.slice(0, room).entries())
+    map.setBytes(u32(first + queue), u32(port.socket.fd));
+  return group.ports.length <= room;
 }

@@ -91,7 +91,7 @@ export class Packets implements Disposable {
     for (const { instance } of this.#host.attachments.all) {
       const maps = redirectMaps(instance);
       const list = lists.get(instance) ?? [];
-      if (maps === undefined || (list.length === 0 && !this.#asked.has(instance))) continue;
+      if (maps?.redirects === undefined || (list.length === 0 && !this.#asked.has(instance))) continue;
       writeRedirects(maps.redirects, list.slice(0, MOST_REDIRECTS));
       if (list.length > 0) this.#asked.add(instance);
       else this.#asked.delete(instance);
@@ -99,13 +99,26 @@ export class Packets implements Disposable {
     this.#explain();
   }
 
-  #filters(listener: Listener, name: string): PacketFilter[] {
-    return listener.filters.filter((filter) => filter.interface === undefined || filter.interface === name);
+  /** What a policy asks of an interface; of one with somebody's own program, only by its name. */
+  #filters(listener: Listener, name: string, own = false): PacketFilter[] {
+    return listener.filters.filter((filter) => filter.interface === name || (!own && filter.interface === undefined));
   }
 
   #wanted(held: Attachment): boolean {
-    if (redirectMaps(held.instance) === undefined) return false;
-    return [...this.#listeners.values()].some((listener) => this.#filters(listener, held.interface).length > 0);
+    const maps = redirectMaps(held.instance);
+    if (maps === undefined) return false;
+    const own = maps.redirects === undefined;
+    if (own && this.#obstacle(held) !== undefined) return false;
+    return [...this.#listeners.values()].some((listener) => this.#filters(listener, held.interface, own).length > 0);
+  }
+
+  /** Why packets of somebody's own program can't be had. */
+  #obstacle(held: Attachment): string | undefined {
+    if (held.mode !== "native")
+      return "packet hooks need a program of your own in native mode: in generic mode it would see what is passed on again";
+    const first = this.#host.attachments.all.find(({ instance }) => instance === held.instance);
+    if (first === held) return undefined;
+    return `its program's map xsks is that of ${first?.interface}, too: load it for each of them`;
   }
 
   /** Adds what is asked of an interface to its guard's list, with sockets to go to. */
@@ -113,15 +126,17 @@ export class Packets implements Disposable {
     const maps = redirectMaps(held.instance);
     const group = this.#groups.get(held.ifindex) ?? this.#open(held);
     if (maps === undefined || group === undefined) return;
-    writeSockets(maps.xsks, group);
+    const own = maps.redirects === undefined;
+    if (!writeSockets(maps.xsks, group, own ? 0 : group.first))
+      this.#tell(held.interface, "its program's map xsks has no room for all of its queues");
     const list = lists.get(held.instance) ?? [];
     const feeds: PacketFeed[] = [];
     for (const listener of this.#listeners.values()) {
-      const filters = this.#filters(listener, held.interface);
+      const filters = this.#filters(listener, held.interface, own);
       if (filters.length > 0) feeds.push(listener.feed);
       for (const filter of filters) list.push(encodeRedirect(filter, group));
     }
-    if (list.length > MOST_REDIRECTS)
+    if (!own && list.length > MOST_REDIRECTS)
       this.#tell(held.interface, `a guard takes ${MOST_REDIRECTS} packet filters: the last are left out`);
     lists.set(held.instance, list);
     this.#feeds.set(held.ifindex, feeds);
@@ -239,8 +254,10 @@ export class Packets implements Disposable {
       for (const { interface: name } of listener.filters) {
         const held = all.find((one) => one.interface === name);
         if (name === undefined || this.#groups.has(held?.ifindex ?? -1)) continue;
-        if (held === undefined || redirectMaps(held.instance) === undefined)
+        const maps = held === undefined ? undefined : redirectMaps(held.instance);
+        if (held === undefined || maps === undefined)
           this.#tell(name, "no guard is there: its packets are not seen until then");
+        else if (maps.redirects === undefined) this.#tell(name, this.#obstacle(held) ?? "its packets are not seen");
       }
   }
 

@@ -36,6 +36,7 @@ import {
   USERDATA,
 } from "./lua.js";
 import type { PacketHooks } from "./packet-hooks.js";
+import { METADATA_BYTES } from "./packet-ring.js";
 import type { Getter, PacketView } from "./packet-view.js";
 import { flagText } from "./records.js";
 
@@ -159,6 +160,12 @@ const METHODS: Record<string, Getter> = {
   u16: (L, view) => pushInteger(L, view, offsetArgument(L, 2), 2),
   u32: (L, view) => pushInteger(L, view, offsetArgument(L, 2), 4),
   string: (L, view) => pushSlice(L, view, offsetArgument(L, 2), 3),
+  meta: (L, view) => {
+    const size = lauxlib.luaL_checkinteger(L, 2);
+    if (size < 4 || size > METADATA_BYTES || size % 4 !== 0)
+      return fail(L, `metadata has 4, 8, … ${METADATA_BYTES} bytes, not ${size}`);
+    return view.start < size ? pushNil(L) : pushData(L, view.bytes.slice(view.start - size, view.start));
+  },
   data: (L, view) => {
     const offset = (argument(L, 2) ?? NOTHING).type === NIL ? 0 : offsetArgument(L, 2);
     const whole = (argument(L, 3) ?? NOTHING).type === NIL;

@@ -9,10 +9,8 @@ import {
   replyUdp,
   resetSender,
 } from "../packet/index.js";
-import type { PacketRing } from "./packet-ring.js";
+import { LONGEST_FRAME, type PacketRing } from "./packet-ring.js";
 
-/** Of the AF_XDP frame that it goes out by: 4 KiB, less its headroom. */
-const ROOM = 3840;
 /** Of frames that scripts make. Longer ones don't go into the stack: MAX_SEEN of bpf/guard.bpf.c. */
 export const FRAME_LENGTH = { least: 14, most: 3384 } as const;
 const MACS = 12;
@@ -22,7 +20,7 @@ export type Made = "" | "reply" | "redirect" | "pass";
 
 /** The frame that is sent in place of a packet, or in answer to it: made beside it, so that the packet stays what it was. */
 export class PacketAnswer {
-  readonly #span = new BufferSpan(new Uint8Array(ROOM));
+  readonly #span = new BufferSpan(new Uint8Array(LONGEST_FRAME));
   readonly #frame = new FrameView();
   /** For the packet that is looked at now. */
   made: Made = "";

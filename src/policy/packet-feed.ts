@@ -60,6 +60,7 @@ export class PacketFeed {
       this.#lost(1);
       return OFFERED.full;
     }
+    ring.writeMetadata(head, bytes, start);
     ring.describe(head, ifindex, port);
     ring.head = (head + 1) | 0;
     if (this.#wake()) return OFFERED.taken;

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { compileBpf } from "../fixtures/compile.js";
 import { hasTool, needs } from "../fixtures/needs.js";
 import { connect, TestNamespace, TestPair } from "../fixtures/netns.js";
 import { Running, xdpctl } from "../fixtures/xdpctl.js";
@@ -172,6 +173,45 @@ describe("answers that are frames", () => {
     await policies.sees(/eth0: packets can't be redirected to interface 999: it is gone/);
     expect(ask("block")).toBe("got block");
     expect(ask("again")).toBe("nothing");
+  });
+
+  it("a program of one's own decides what a hook sees, and tells it what it found", async () => {
+    const object = join(folder, "ask.bpf.o");
+    writeFileSync(
+      object,
+      compileBpf(
+        `struct { __uint(type, BPF_MAP_TYPE_XSKMAP); __uint(max_entries, 64); __type(key, __u32); __type(value, __u32); } xsks SEC(".maps");
+         struct found { __u32 payload; __u32 times; };
+         static __u32 times;
+         SEC("xdp") int ask(struct xdp_md *ctx) {
+           struct found *found;
+           unsigned char *data = (void *)(long)ctx->data;
+           if (data + 42 > (unsigned char *)(long)ctx->data_end) return XDP_PASS;
+           if (data[12] != 8 || data[13] != 0 || data[23] != 17 || data[37] != 9) return XDP_PASS;
+           if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*found))) return XDP_ABORTED;
+           found = (void *)(long)ctx->data_meta;
+           if ((void *)(found + 1) > (void *)(long)ctx->data) return XDP_ABORTED;
+           found->payload = 42;
+           found->times = __sync_fetch_and_add(&times, 1);
+           return bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);
+         }`,
+        "ask",
+      ),
+    );
+    const file = policy(
+      "ask.lua",
+      "local found = data.layout{ payload = {0, 32}, times = {32, 32} }",
+      'on("packet", { interface = "eth0" }, function(p)',
+      "  local m = p:meta(8):layout(found)",
+      '  if p:string(m.payload, 4) ~= "pass" then return p:udp_reply(p:string(m.payload, 2) .. m.times) end',
+      "end)",
+    );
+    const policies = Running.xdpctl(pair.left, "run", object, "eth0", "--policy", file);
+    running.push(policies);
+    await policies.sees(/^ask +running/m);
+    expect([ask("a."), ask("b."), ask("pass")]).toEqual(["a.0", "b.1", "refused"]);
+    expect(xdpctl(pair.left, ["policy", "unload", "ask"])).toMatchObject({ status: 0 });
+    expect(ask("c.")).toBe("refused");
   });
 
   it("the REPL's own hooks see packets until they are stopped", async () => {
