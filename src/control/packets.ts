@@ -238,21 +238,25 @@ export class Packets implements Disposable {
 
   /** Once to each policy that has to do with the interface. */
   #tell(name: string, text: string): void {
-    for (const listener of this.#listeners.values()) {
-      const line = `${name}: ${text}`;
-      const { told } = listener;
-      if (told.size >= MOST_TOLD || told.has(line) || this.#filters(listener, name).length === 0) continue;
-      told.add(line);
-      this.#host.log(listener.policy, line);
-    }
+    for (const listener of this.#listeners.values())
+      if (this.#filters(listener, name).length > 0) this.#say(listener, `${name}: ${text}`);
+  }
+
+  #say({ policy, told }: Listener, line: string): void {
+    if (told.size >= MOST_TOLD || told.has(line)) return;
+    told.add(line);
+    this.#host.log(policy, line);
   }
 
   /** Says which packets are not seen, and why. */
   #explain(): void {
     const { all } = this.#host.attachments;
+    const guarded = all.some(({ instance }) => redirectMaps(instance)?.redirects !== undefined);
     for (const listener of this.#listeners.values())
       for (const { interface: name } of listener.filters) {
         const held = all.find((one) => one.interface === name);
+        if (name === undefined && !guarded)
+          this.#say(listener, "no interface has a guard: packets are not seen until one has");
         if (name === undefined || this.#groups.has(held?.ifindex ?? -1)) continue;
         const maps = held === undefined ? undefined : redirectMaps(held.instance);
         if (held === undefined || maps === undefined)

@@ -222,13 +222,18 @@ describe("answers that are frames", () => {
       repl.write(`${line}\n`);
       await repl.sees(sees, from);
     };
+    await type(
+      'on("packet", print)',
+      /packet hook 1[\s\S]*no interface has a guard: packets are not seen until one has/,
+    );
+    await type("stop 1", /(?:)/);
     await type("load guard eth0", /eth0 +guard +native/);
     await type(
       'on("packet", { protocol = "udp", port = 9 }, function(p) return p:udp_reply("typed") end)',
-      /packet hook 1 \(stop with `stop 1`\)/,
+      /packet hook 2 \(stop with `stop 2`\)/,
     );
     expect(ask("x")).toBe("typed");
-    await type("stop 1", /(?:)/);
+    await type("stop 2", /(?:)/);
     await type("=1", /1/);
     expect(ask("x")).toBe("refused");
     await type("exit", /(?:)/);
