@@ -40,12 +40,13 @@ function load(L: LuaState, view: PacketView, index: number, made: Made): void {
   view.answer.frame(made, bytes);
 }
 
-/** A route, as `fib_lookup` gives it: its next hop may not be known. */
+/** A route, as `fib_lookup` gives it: false where the stack must say or find out something first. */
 function toRoute(L: LuaState, view: PacketView): boolean {
-  const { ifindex, dst_mac, src_mac } = plainOf(L, argument(L, 2)) as Record<string, unknown>;
+  const { ifindex, dst_mac, src_mac, mtu } = plainOf(L, argument(L, 2)) as Record<string, unknown>;
   if (typeof ifindex !== "number" || !Number.isInteger(ifindex) || ifindex < 1)
     return fail(L, "a route is what fib_lookup returns: it has ifindex, dst_mac and src_mac");
   if (dst_mac === undefined && src_mac === undefined) return false;
+  if (typeof mtu === "number" && view.end - view.frame.ethernet.payloadStart > mtu) return false;
   const [dst, src] = [parseMac(String(dst_mac)), parseMac(String(src_mac))];
   if (dst === undefined || src === undefined)
     return fail(L, `a route's dst_mac and src_mac are hardware addresses, not ${dst_mac} and ${src_mac}`);

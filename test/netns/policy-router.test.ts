@@ -82,6 +82,11 @@ describe("on a router", () => {
     // The stack of the router, which answers for itself, has the same packets as before.
     expect(stdout).toMatch(/ttl=63 [\s\S]*ttl=63 [\s\S]*2 received/);
     expect(pair.right.ping(pair.leftAddress)).toBe(1);
+    // What is too long for the way is the stack's, which tells the sender; the firewall goes first, for it would not let it.
+    pair.left.must("ip", "link", "set", "eth1", "mtu", "1400");
+    pair.left.must("nft", "flush", "ruleset");
+    const long = pair.right.exec(["ping", "-n", "-c", "1", "-M", "do", "-s", "1450", "-W", "1", SERVER]).stdout;
+    expect(long).toMatch(/Frag needed and DF set \(mtu = 1400\)/);
     expect(pair.right.exec(["ping", "-n", "-c", "1", "-t", "1", "-W", "1", SERVER]).stdout).toMatch(
       /Time to live exceeded/,
     );
