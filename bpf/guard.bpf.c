@@ -17,6 +17,8 @@
 
 #define MAX_REDIRECTS 32
 #define MAX_SOCKETS 256
+/* Longer frames can't be passed on: a live test run has that much room in a page, less the mark below. */
+#define MAX_SEEN 3384
 
 /* A list: it ends before the first that has no queues. */
 struct guard_redirect {
@@ -24,8 +26,14 @@ struct guard_redirect {
 	__u32 ifindex;
 	__u32 first; /* where in `xsks` the sockets of the interface begin */
 	__u32 queues;
+	__u32 unseen; /* what becomes of frames that user space can't have: XDP_PASS or XDP_DROP */
+	/*
+	 * In generic mode the program runs in the network stack, so it sees again what user space passes on. That has
+	 * these bytes in front of it, as metadata, which nobody else can guess. Zeros in native mode.
+	 */
+	__u32 passed[4];
 };
-_Static_assert(sizeof(struct guard_redirect) == 84, "user space writes 84 bytes");
+_Static_assert(sizeof(struct guard_redirect) == 104, "user space writes 104 bytes");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -113,17 +121,42 @@ static __always_inline __u8 counted_proto(const struct packet *p)
 	}
 }
 
-/* XDP_REDIRECT where a policy is to see the packet, else XDP_PASS. */
+/* Whether a policy has seen the frame, and passed it on. */
+static __always_inline bool is_passed(struct xdp_md *ctx, const struct guard_redirect *r)
+{
+	const int size = sizeof(r->passed);
+	__u32 *meta;
+	bool same;
+
+	if (!r->passed[0] || bpf_xdp_adjust_meta(ctx, -size))
+		return false;
+	meta = (void *)(long)ctx->data_meta;
+	same = (void *)(meta + 4) <= (void *)(long)ctx->data && meta[0] == r->passed[0] && meta[1] == r->passed[1] &&
+	       meta[2] == r->passed[2] && meta[3] == r->passed[3];
+	bpf_xdp_adjust_meta(ctx, size);
+	return same;
+}
+
+/*
+ * XDP_REDIRECT where a policy is to see the packet, else XDP_PASS; what its rule says where it can't: the sockets take frames
+ * of one buffer alone.
+ */
 static __always_inline int to_policy(struct xdp_md *ctx, const struct packet *p)
 {
+	bool fits = p->length <= MAX_SEEN && p->length == ctx->data_end - ctx->data;
+
 	for (__u32 i = 0; i < MAX_REDIRECTS; i++) {
 		__u32 key = i;
 		struct guard_redirect *r = bpf_map_lookup_elem(&redirects, &key);
 
 		if (!r || !r->queues)
 			break;
-		if (r->ifindex == ctx->ingress_ifindex && ctx->rx_queue_index < r->queues && matches(p, &r->rule))
-			return bpf_redirect_map(&xsks, r->first + ctx->rx_queue_index, XDP_PASS);
+		if (r->ifindex != ctx->ingress_ifindex || ctx->rx_queue_index >= r->queues || !matches(p, &r->rule))
+			continue;
+		if (!fits)
+			return r->unseen == XDP_DROP ? XDP_DROP : XDP_PASS;
+		return is_passed(ctx, r) ? XDP_PASS :
+		       bpf_redirect_map(&xsks, r->first + ctx->rx_queue_index, XDP_PASS);
 	}
 	return XDP_PASS;
 }
@@ -149,8 +182,7 @@ int guard(struct xdp_md *ctx)
 		if (d.verdict == XDP_PASS && p.fragment != FRAGMENT_LATER && touch_flow(&p, ifindex, now))
 			d.event = EVENT_FLOW;
 	}
-	/* The sockets take frames of one buffer alone: the kernel would drop others. */
-	if (d.verdict == XDP_PASS && d.reason != REASON_ALLOW && p.length == ctx->data_end - ctx->data)
+	if (d.verdict == XDP_PASS && d.reason != REASON_ALLOW)
 		d.verdict = to_policy(ctx, &p);
 	if (d.event)
 		emit(&p, ifindex, now, d.event, d.verdict, d.reason, d.prefix_len);

@@ -6,6 +6,7 @@ import { alternate, median } from "../legs.js";
 import { LineProcess } from "../lines.js";
 import { type Benchmark, legsNote, type Row } from "../row.js";
 import { Traffic } from "../traffic.js";
+import { rivals } from "./packets-rivals.js";
 
 /** What is sent a second: for drop more than Lua answers, for pass less than what makes the ring overflow. */
 const OFFERED = { drop: 250_000, pass: 10_000 };
@@ -82,5 +83,5 @@ export const packetsLua: Benchmark = async ({ quick }) => {
       note: "each goes into the stack by a live test run of its own",
     },
   ];
-  return rows;
+  return [...rows, ...(await rivals(legs.legs, ms))];
 };

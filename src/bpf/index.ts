@@ -14,6 +14,7 @@ export {
   type ProgramInfo,
   programInfo,
 } from "./info.js";
+export { FIB, FibLookup } from "./fib.js";
 export { loadInstructions } from "./instructions.js";
 export { ids, libbpf, type ObjectKind, possibleCpus, rawMap } from "./libbpf.js";
 export type { Injector } from "./inject.js";

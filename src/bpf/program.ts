@@ -82,8 +82,8 @@ export class BpfProgram implements Disposable {
   }
 
   /** Frames into an interface, as this XDP program lets them: for a program that passes, into the network stack. */
-  injector(): Injector {
-    return new Injector(this.fd);
+  injector(mark?: Uint8Array): Injector {
+    return new Injector(this.fd, mark);
   }
 
   close(): void {

@@ -27,8 +27,11 @@ export async function watch<T>(
   sample: () => Promise<T>,
   show: (value: T) => string[],
   json: (value: T) => unknown = (value) => value,
+  /** Seconds after which it ends. */
+  until?: number,
 ): Promise<void> {
-  if (context.kind === "script") throw usage("in a script, watching has no end", "use it in a shell, or ask once");
+  if (context.kind === "script" && until === undefined)
+    throw usage("in a script, watching has no end", "use it in a shell, or ask once");
   const { signal } = context;
   const loop = await context.loop();
   const live = await context.live();
@@ -58,12 +61,17 @@ export async function watch<T>(
     }
   };
   const timer = loop.every(seconds * 1000, () => void turn());
+  let over: Disposable | undefined;
+  const end = new Promise<void>((resolve) => {
+    if (until !== undefined) over = loop.after(until * 1000, resolve);
+  });
   try {
     await turn();
-    await Promise.race([aborted(signal), failure]);
+    await Promise.race([aborted(signal), failure, end]);
     await settle(live.drained(), signal);
   } finally {
     timer.close();
+    over?.[Symbol.dispose]();
     live.close();
   }
   if (failed !== undefined) throw failed.error;

@@ -8,9 +8,14 @@ import type { PacketPort } from "./packet-port.js";
 /** As in bpf/guard.bpf.c. */
 export const MOST_REDIRECTS = 32;
 export const MOST_SOCKETS = 256;
-/** sizeof(struct guard_redirect): a rule, the interface, its first socket, how many. */
-const SIZE = 84;
+/**
+ * sizeof(struct guard_redirect): a rule, the interface, its first socket, how many, what becomes of frames that don't fit, and the
+ * mark of what was passed on.
+ */
+const SIZE = 104;
 const RULE = 72;
+const XDP_DROP = 1;
+const XDP_PASS = 2;
 
 function u32(value: number): Buffer {
   const bytes = Buffer.alloc(4);
@@ -24,12 +29,18 @@ export interface PortGroup {
   /** Where in `xsks` its sockets begin. */
   readonly first: number;
   readonly ports: readonly PacketPort[];
+  /** In generic mode: by what the program knows frames that it has given away before. */
+  readonly mark: Uint8Array | undefined;
 }
 
-/** The maps by which a guard gives packets to policies; undefined where it has none. */
-export function redirectMaps({ maps }: Instance): { redirects: BpfMap; xsks: BpfMap } | undefined {
+/**
+ * The maps by which a program gives packets to policies; undefined where it has none. A guard has a list of what they ask for;
+ * somebody's own program decides by itself, and has sockets by the number of the queue.
+ */
+export function redirectMaps({ maps }: Instance): { redirects: BpfMap | undefined; xsks: BpfMap } | undefined {
   const { redirects, xsks } = maps;
-  if (redirects === undefined || xsks === undefined || redirects.info.valueSize !== SIZE) return undefined;
+  if (xsks === undefined || xsks.info.type !== "xskmap") return undefined;
+  if (redirects !== undefined && redirects.info.valueSize !== SIZE) return undefined;
   return { redirects, xsks };
 }
 
@@ -48,6 +59,8 @@ export function encodeRedirect(filter: PacketFilter, group: PortGroup): Buffer {
   bytes.writeUInt32LE(group.ifindex, RULE);
   bytes.writeUInt32LE(group.first, RULE + 4);
   bytes.writeUInt32LE(group.ports.length, RULE + 8);
+  bytes.writeUInt32LE(filter.onError === "drop" ? XDP_DROP : XDP_PASS, RULE + 12);
+  if (group.mark !== undefined) bytes.set(group.mark, RULE + 16);
   return bytes;
 }
 
@@ -57,6 +70,10 @@ export function writeRedirects(map: BpfMap, list: readonly Buffer[]): void {
   if (list.length < MOST_REDIRECTS) map.setBytes(u32(list.length), Buffer.alloc(SIZE));
 }
 
-export function writeSockets(map: BpfMap, group: PortGroup): void {
-  for (const [queue, port] of group.ports.entries()) map.setBytes(u32(group.first + queue), u32(port.socket.fd));
+/** Puts a group's sockets into a program's map from `first` on; false where not all of them fit. */
+export function writeSockets(map: BpfMap, group: PortGroup, first: number): boolean {
+  const room = map.info.maxEntries - first;
+  for (const [queue, port] of group.ports.slice(0, room).entries())
+    map.setBytes(u32(first + queue), u32(port.socket.fd));
+  return group.ports.length <= room;
 }

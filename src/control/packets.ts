@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
-import { BpfObject, builtinPath, type Injector, readObjectSpec } from "../bpf/index.js";
 import { XdpctlError } from "../errors/index.js";
-import { errnoText } from "../linux/index.js";
 import type { Loop, LoopHandle } from "../loop/index.js";
 import { OFFERED, PACKET_VERDICT, type PacketFeed, type PacketFilter } from "../policy/index.js";
-import { completeChecksum } from "../packet/index.js";
 import type { Attachment, Attachments, Instance } from "../xdp/index.js";
+import { newMark, PacketExits } from "./packet-exits.js";
 import { PacketPort } from "./packet-port.js";
 import {
   encodeRedirect,
@@ -16,6 +14,9 @@ import {
   writeRedirects,
   writeSockets,
 } from "./packet-redirects.js";
+
+/** Different things that a policy is told: scripts choose the interfaces of which they tell. */
+const MOST_TOLD = 100;
 
 interface Listener {
   readonly policy: string;
@@ -47,10 +48,15 @@ export class Packets implements Disposable {
   /** Guards that have a list of ours. */
   readonly #asked = new Set<Instance>();
   #lastPort = 0;
-  #stack: { object: BpfObject; injector: Injector } | undefined;
+  readonly #exits = new PacketExits();
 
   constructor(host: PacketsHost) {
     this.#host = host;
+  }
+
+  /** For `fib_lookup`: the program that asks the routing table, or why there is none. */
+  get fib(): number | string {
+    return this.#exits.fib;
   }
 
   /** A policy asks for packets from now on; no filters: not any more. */
@@ -74,13 +80,18 @@ export class Packets implements Disposable {
     if (this.#listeners.size === 0 && this.#groups.size === 0) return;
     const wanted = this.#host.attachments.all.filter((held) => this.#wanted(held));
     for (const group of [...this.#groups.values()])
-      if (!wanted.some(({ ifindex }) => ifindex === group.ifindex)) this.#close(group);
+      if (
+        !wanted.some(
+          (held) => held.ifindex === group.ifindex && (held.mode === "native") === (group.mark === undefined),
+        )
+      )
+        this.#close(group);
     const lists = new Map<Instance, Buffer[]>();
     for (const held of wanted) this.#ask(held, lists);
     for (const { instance } of this.#host.attachments.all) {
       const maps = redirectMaps(instance);
       const list = lists.get(instance) ?? [];
-      if (maps === undefined || (list.length === 0 && !this.#asked.has(instance))) continue;
+      if (maps?.redirects === undefined || (list.length === 0 && !this.#asked.has(instance))) continue;
       writeRedirects(maps.redirects, list.slice(0, MOST_REDIRECTS));
       if (list.length > 0) this.#asked.add(instance);
       else this.#asked.delete(instance);
@@ -88,14 +99,26 @@ export class Packets implements Disposable {
     this.#explain();
   }
 
-  #filters(listener: Listener, name: string): PacketFilter[] {
-    return listener.filters.filter((filter) => filter.interface === undefined || filter.interface === name);
+  /** What a policy asks of an interface; of one with somebody's own program, only by its name. */
+  #filters(listener: Listener, name: string, own = false): PacketFilter[] {
+    return listener.filters.filter((filter) => filter.interface === name || (!own && filter.interface === undefined));
   }
 
   #wanted(held: Attachment): boolean {
-    // In generic mode, what is passed on would come back to the program, again and again.
-    if (held.mode !== "native" || redirectMaps(held.instance) === undefined) return false;
-    return [...this.#listeners.values()].some((listener) => this.#filters(listener, held.interface).length > 0);
+    const maps = redirectMaps(held.instance);
+    if (maps === undefined) return false;
+    const own = maps.redirects === undefined;
+    if (own && this.#obstacle(held) !== undefined) return false;
+    return [...this.#listeners.values()].some((listener) => this.#filters(listener, held.interface, own).length > 0);
+  }
+
+  /** Why packets of somebody's own program can't be had. */
+  #obstacle(held: Attachment): string | undefined {
+    if (held.mode !== "native")
+      return "packet hooks need a program of your own in native mode: in generic mode it would see what is passed on again";
+    const first = this.#host.attachments.all.find(({ instance }) => instance === held.instance);
+    if (first === held) return undefined;
+    return `its program's map xsks is that of ${first?.interface}, too: load it for each of them`;
   }
 
   /** Adds what is asked of an interface to its guard's list, with sockets to go to. */
@@ -103,15 +126,17 @@ export class Packets implements Disposable {
     const maps = redirectMaps(held.instance);
     const group = this.#groups.get(held.ifindex) ?? this.#open(held);
     if (maps === undefined || group === undefined) return;
-    writeSockets(maps.xsks, group);
+    const own = maps.redirects === undefined;
+    if (!writeSockets(maps.xsks, group, own ? 0 : group.first))
+      this.#tell(held.interface, "its program's map xsks has no room for all of its queues");
     const list = lists.get(held.instance) ?? [];
     const feeds: PacketFeed[] = [];
     for (const listener of this.#listeners.values()) {
-      const filters = this.#filters(listener, held.interface);
+      const filters = this.#filters(listener, held.interface, own);
       if (filters.length > 0) feeds.push(listener.feed);
       for (const filter of filters) list.push(encodeRedirect(filter, group));
     }
-    if (list.length > MOST_REDIRECTS)
+    if (!own && list.length > MOST_REDIRECTS)
       this.#tell(held.interface, `a guard takes ${MOST_REDIRECTS} packet filters: the last are left out`);
     lists.set(held.instance, list);
     this.#feeds.set(held.ifindex, feeds);
@@ -119,8 +144,9 @@ export class Packets implements Disposable {
 
   #open(held: Attachment): PortGroup | undefined {
     try {
+      const mark = held.mode === "generic" ? newMark() : undefined;
       const ports = PacketPort.openAll(held.interface, () => ++this.#lastPort);
-      const group = { ifindex: held.ifindex, first: this.#room(ports.length), ports };
+      const group = { ifindex: held.ifindex, first: this.#room(ports.length), ports, mark };
       this.#groups.set(held.ifindex, group);
       for (const port of ports) {
         this.#ports.set(port.id, port);
@@ -156,6 +182,7 @@ export class Packets implements Disposable {
     if (this.#groups.get(group.ifindex) !== group) return;
     this.#groups.delete(group.ifindex);
     this.#feeds.delete(group.ifindex);
+    if (group.mark !== undefined) this.#exits.forget(group.mark);
     for (const port of group.ports) {
       this.#ports.delete(port.id);
       port.close();
@@ -184,53 +211,57 @@ export class Packets implements Disposable {
       if (verdict === PACKET_VERDICT.reply) {
         port.reply(n);
         repliers.add(port);
-        return;
+      } else if (verdict === PACKET_VERDICT.redirect) this.#redirect(feed, port, n);
+      else {
+        const next = (this.#feeds.get(port.ifindex)?.indexOf(feed) ?? -1) + 1;
+        this.#offer(port, next, ring.bytes, ring.start(n), ring.end(n));
       }
-      const next = (this.#feeds.get(port.ifindex)?.indexOf(feed) ?? -1) + 1;
-      this.#offer(port, next, ring.bytes, ring.start(n), ring.end(n));
     });
     // The slots are free, but only this thread writes into them.
     for (const port of repliers) feed.missed(port.flush(feed));
   }
 
+  #redirect(feed: PacketFeed, port: PacketPort, n: number): void {
+    const { ring } = feed;
+    const problem = this.#exits.redirect(ring.bytes, ring.start(n), ring.end(n), ring.out(n));
+    if (problem === undefined) return;
+    feed.missed(1);
+    this.#tell(port.socket.interface, problem);
+  }
+
   /** Into the network stack, as if it had just come in. */
   #pass(port: PacketPort, bytes: Uint8Array, start: number, end: number): void {
-    // The stack would take a checksum that is not there for a wrong one.
-    completeChecksum(bytes, start, end);
-    const name = port.socket.interface;
-    try {
-      this.#stack ??= openStack();
-    } catch (error) {
-      this.#tell(name, `packets can't be passed on: ${XdpctlError.wrap(error).message}`);
-      return;
-    }
-    const result = this.#stack.injector.inject(bytes, start, end, port.ifindex);
-    if (result >= 0) return;
-    const least = "it takes Linux 5.18, and frames of at most 3,400 bytes";
-    this.#tell(name, `packets can't be passed on: ${errnoText(-result)} (${least})`);
+    const mark = this.#groups.get(port.ifindex)?.mark;
+    const problem = this.#exits.pass(bytes, start, end, port.ifindex, mark);
+    if (problem !== undefined) this.#tell(port.socket.interface, problem);
   }
 
   /** Once to each policy that has to do with the interface. */
   #tell(name: string, text: string): void {
-    for (const listener of this.#listeners.values()) {
-      const line = `${name}: ${text}`;
-      if (this.#filters(listener, name).length === 0 || listener.told.has(line)) continue;
-      listener.told.add(line);
-      this.#host.log(listener.policy, line);
-    }
+    for (const listener of this.#listeners.values())
+      if (this.#filters(listener, name).length > 0) this.#say(listener, `${name}: ${text}`);
+  }
+
+  #say({ policy, told }: Listener, line: string): void {
+    if (told.size >= MOST_TOLD || told.has(line)) return;
+    told.add(line);
+    this.#host.log(policy, line);
   }
 
   /** Says which packets are not seen, and why. */
   #explain(): void {
     const { all } = this.#host.attachments;
+    const guarded = all.some(({ instance }) => redirectMaps(instance)?.redirects !== undefined);
     for (const listener of this.#listeners.values())
       for (const { interface: name } of listener.filters) {
         const held = all.find((one) => one.interface === name);
+        if (name === undefined && !guarded)
+          this.#say(listener, "no interface has a guard: packets are not seen until one has");
         if (name === undefined || this.#groups.has(held?.ifindex ?? -1)) continue;
-        if (held?.mode === "generic" && redirectMaps(held.instance) !== undefined)
-          this.#tell(name, "packet hooks need a guard in native mode: its packets are not seen");
-        else if (held === undefined || redirectMaps(held.instance) === undefined)
+        const maps = held === undefined ? undefined : redirectMaps(held.instance);
+        if (held === undefined || maps === undefined)
           this.#tell(name, "no guard is there: its packets are not seen until then");
+        else if (maps.redirects === undefined) this.#tell(name, this.#obstacle(held) ?? "its packets are not seen");
       }
   }
 
@@ -238,15 +269,6 @@ export class Packets implements Disposable {
     for (const { watch } of this.#listeners.values()) watch.close();
     this.#listeners.clear();
     this.follow();
-    this.#stack?.object.close();
-    this.#stack = undefined;
+    this.#exits[Symbol.dispose]();
   }
-}
-
-/** A program that passes, on no interface: by it frames go into the stack. */
-function openStack(): { object: BpfObject; injector: Injector } {
-  const object = BpfObject.loadSpec(readObjectSpec(builtinPath("pass"), "pass.bpf.o"));
-  const { pass } = object.programs;
-  if (pass === undefined) throw new XdpctlError("XDPCTL_E_NO_PROGRAM", "pass.bpf.o has no program pass");
-  return { object, injector: pass.injector() };
 }

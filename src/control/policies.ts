@@ -14,7 +14,7 @@ import {
   type PolicyMap,
   removeOwned,
 } from "../policy/index.js";
-import type { Methods } from "../rpc/index.js";
+import { type Methods, POLICY_TEXT } from "../rpc/index.js";
 import type { Attachments } from "../xdp/index.js";
 import { GenericGroups, type GenericListener } from "./generic-groups.js";
 import { answerRequest } from "./generic-requests.js";
@@ -145,8 +145,8 @@ export class Policies {
 
   async #load(params: Methods["policy.load"]["params"]): Promise<Methods["policy.load"]["result"]> {
     const name = nameOf(params);
-    const source = readSource(params.file);
     const old = this.#policies.get(name);
+    const source = sourceOf(params, old);
     const before = this.#allowed.get(name) ?? [];
     if (old !== undefined && old.file === params.file) {
       this.#allowed.set(name, params.genl ?? []);
@@ -179,6 +179,7 @@ export class Policies {
         onProgram: (op, program, on) => this.#program(op, program, on),
         generic: this.#generic(name),
         packets: { listen: (feed, filters) => this.#packets.listen(name, feed, filters) },
+        fib: this.#packets.fib,
       }),
     );
     this.#policies.set(name, policy);
@@ -235,6 +236,8 @@ export class Policies {
       onError: (error) => this.#tell(REPL, "error", error.message),
       onProgram: (op, program, on) => this.#program(op, program, on),
       generic: this.#generic(REPL),
+      packets: { listen: (feed, filters) => this.#packets.listen(REPL, feed, filters) },
+      fib: this.#packets.fib,
     });
     return this.#interactive;
   }
@@ -266,6 +269,7 @@ async function loading<T>(work: Promise<T>): Promise<T> {
 }
 
 function nameOf(params: Methods["policy.load"]["params"]): string {
+  if (params.name === undefined && params.file === POLICY_TEXT) return "text";
   if (params.name === undefined) return ownerName(basename(params.file).replace(/\.lua$/, ""));
   if (Buffer.byteLength(params.name) > MAX_NAME || !/^[\p{L}\p{N}_.-]+$/u.test(params.name)) {
     throw new XdpctlError("XDPCTL_E_BAD_NAME", `${JSON.stringify(params.name)} is no name for a policy`, {
@@ -273,6 +277,12 @@ function nameOf(params: Methods["policy.load"]["params"]): string {
     });
   }
   return params.name;
+}
+
+/** The script; one that was given as text is known from before where it is loaded anew. */
+function sourceOf({ file, source }: Methods["policy.load"]["params"], old: Policy | undefined): string {
+  if (source !== undefined) return source;
+  return file === POLICY_TEXT && old?.file === file ? old.source : readSource(file);
 }
 
 function readSource(file: string): string {

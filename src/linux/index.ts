@@ -25,6 +25,7 @@ export * from "./poll.js";
 export * from "./privilege.js";
 export * from "./process.js";
 export * from "./runtime-dir.js";
+export * from "./packet-sender.js";
 export * from "./socket.js";
 export * from "./timerfd.js";
 export * from "./tun.js";

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 import { didYouMean } from "../errors/index.js";
 import {
-  DnsView,
   ETHERTYPE,
   findCookie,
   findHttpHeader,
   findServerName,
   Found,
   IP_PROTOCOL,
-  parseAddress,
   u16At,
   u32At,
 } from "../packet/index.js";
+import { ANSWERS, pushMade } from "./api-answers.js";
+import { DNS } from "./api-dns.js";
 import { openData, payloadArgument, pushData } from "./api-data.js";
 import { lifted } from "./lifted.js";
 import {
@@ -32,13 +32,12 @@ import {
   STRING,
   type TString,
   type TValue,
-  textArgument,
   textOf,
   USERDATA,
 } from "./lua.js";
-import { numberArgument } from "./numbers.js";
 import type { PacketHooks } from "./packet-hooks.js";
-import type { PacketView } from "./packet-view.js";
+import { METADATA_BYTES } from "./packet-ring.js";
+import type { Getter, PacketView } from "./packet-view.js";
 import { flagText } from "./records.js";
 
 const { TValue: Value } = lobject;
@@ -47,7 +46,6 @@ const PROTOCOLS: Record<number, string> = { 1: "icmp", 6: "tcp", 17: "udp", 58: 
 const MOST_NAMES = 1000;
 const NOTHING = new Value(NIL, null);
 const found = new Found();
-const dns = new DnsView();
 
 function pushBytes(L: LuaState, bytes: Uint8Array, start: number, end: number): number {
   L.stack[L.top++] = new Value(STRING, lstring.luaS_bless(L, bytes.slice(start, end)));
@@ -85,8 +83,6 @@ function pushFlags(L: LuaState, view: PacketView): number {
   return 1;
 }
 
-type Getter = (L: LuaState, view: PacketView) => number;
-
 function pushAddress(side: number): Getter {
   return (L, view) => {
     const address = view.address(side);
@@ -104,6 +100,7 @@ const FIELDS: Record<string, Getter> = {
   dport: (L, view) => pushOr(L, ports(view)?.dport ?? -1),
   flags: pushFlags,
   length: (L, view) => pushOr(L, view.end - view.start),
+  ifindex: (L, view) => pushOr(L, view.ifindex),
   interface: (L, view) => {
     pushString(L, view.interface);
     return 1;
@@ -147,12 +144,6 @@ function pushSlice(L: LuaState, view: PacketView, offset: number, index: number)
   return at < 0 ? pushNil(L) : pushBytes(L, view.bytes, at, at + length);
 }
 
-function pushReply(L: LuaState, made: boolean): number {
-  if (made) pushText(L, "reply");
-  else lua.lua_pushnil(L);
-  return 1;
-}
-
 function bytesArgument(L: LuaState, index: number): Uint8Array {
   return lauxlib.luaL_checkstring(L, index);
 }
@@ -163,10 +154,18 @@ function pushFound(L: LuaState, view: PacketView, is: boolean): number {
 
 /** `p:NAME(…)`: arguments begin at 2. */
 const METHODS: Record<string, Getter> = {
+  ...ANSWERS,
+  ...DNS,
   u8: (L, view) => pushInteger(L, view, offsetArgument(L, 2), 1),
   u16: (L, view) => pushInteger(L, view, offsetArgument(L, 2), 2),
   u32: (L, view) => pushInteger(L, view, offsetArgument(L, 2), 4),
   string: (L, view) => pushSlice(L, view, offsetArgument(L, 2), 3),
+  meta: (L, view) => {
+    const size = lauxlib.luaL_checkinteger(L, 2);
+    if (size < 4 || size > METADATA_BYTES || size % 4 !== 0)
+      return fail(L, `metadata has 4, 8, … ${METADATA_BYTES} bytes, not ${size}`);
+    return view.start < size ? pushNil(L) : pushData(L, view.bytes.slice(view.start - size, view.start));
+  },
   data: (L, view) => {
     const offset = (argument(L, 2) ?? NOTHING).type === NIL ? 0 : offsetArgument(L, 2);
     const whole = (argument(L, 3) ?? NOTHING).type === NIL;
@@ -179,38 +178,9 @@ const METHODS: Record<string, Getter> = {
   cookie: (L, view) =>
     pushFound(L, view, findCookie(view.bytes, view.payloadAt, view.payloadEnd, bytesArgument(L, 2), found)),
   tls_sni: (L, view) => pushFound(L, view, findServerName(view.bytes, view.payloadAt, view.payloadEnd, found)),
-  dns_question: (L, view) => {
-    const { transport } = view.frame;
-    if (transport !== IP_PROTOCOL.UDP || !dns.at(view.bytes, view.payloadAt, view.payloadEnd)) return pushNil(L);
-    if (dns.isResponse) return pushNil(L);
-    pushText(L, dnsText(view.bytes, dns.nameStart, dns.nameEnd));
-    pushNumber(L, dns.type);
-    return 2;
-  },
-  udp_reply: (L, view) => pushReply(L, view.answer.udp(view.bytes, view.start, view.end, payloadArgument(L, 2))),
-  tcp_rst: (L, view) => pushReply(L, view.answer.rst(view.bytes, view.start, view.end)),
-  dns_answer: (L, view) => {
-    const address = parseAddress(textArgument(L, 2));
-    if (address.family !== 4) return fail(L, "an A record has an IPv4 address");
-    const ttl = numberArgument(L, 3, "the TTL in seconds", 0, 3600);
-    return pushReply(L, view.answer.dns(view.bytes, view.start, view.end, u32At(address.bytes, 0), ttl));
-  },
+  udp_reply: (L, view) => pushMade(L, view.answer.udp(view.bytes, view.start, view.end, payloadArgument(L, 2))),
+  tcp_rst: (L, view) => pushMade(L, view.answer.rst(view.bytes, view.start, view.end)),
 };
-
-/** A name as people write it: small letters, no dot at the end; bytes that are none of a host name are escaped. */
-function dnsText(bytes: Uint8Array, start: number, end: number): string {
-  let text = "";
-  for (let at = start; at < end - 1; ) {
-    const length = bytes[at++] as number;
-    if (text !== "") text += ".";
-    for (const last = at + length; at < last; at++) {
-      const byte = bytes[at] as number;
-      const letter = byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
-      text += letter > 0x20 && letter < 0x7f && letter !== 0x2e ? String.fromCharCode(letter) : `\\${letter}`;
-    }
-  }
-  return text;
-}
 
 function checked(L: LuaState, view: PacketView): PacketView {
   if (!view.current) fail(L, "a packet is there during the call of its hook alone: keep what you need of it");

@@ -5,6 +5,7 @@ import { type Block, blockOf } from "./addresses.js";
 import { hookGroup, openGenl } from "./api-genl.js";
 import { openMaps } from "./api-maps.js";
 import { openPackets } from "./api-packet.js";
+import { openRoutes } from "./api-route.js";
 import { formatted } from "./format.js";
 import type { Host } from "./host.js";
 import { lifted } from "./lifted.js";
@@ -34,6 +35,7 @@ import { COUNT } from "./shared.js";
 export const API_NAMES = [
   ...["block", "allow", "limit", "unblock", "unallow", "unlimit"],
   ...["maps", "stats", "load", "unload", "every", "stop", "log", "print", "state", "args", "genl", "unpack", "data"],
+  "fib_lookup",
 ] as const;
 
 /** What a script may hook; the first seven by their numbers. */
@@ -129,9 +131,8 @@ function hooks(L: LuaState, host: Host, script: Script): void {
       return 0;
     }
     if (event === "packet") {
-      if (host.kind === "interactive") fail(L, "packets are for policies: put the hook into a file, and load that");
-      script.addPacketHook(L);
-      return 0;
+      pushNumber(L, script.addPacketHook(L));
+      return 1;
     }
     lauxlib.luaL_checktype(L, 2, T.function);
     script.addHook(L, index + 1, 2);
@@ -144,7 +145,7 @@ function hooks(L: LuaState, host: Host, script: Script): void {
     return 1;
   });
   setGlobal(L, "stop", (L) => {
-    lua.lua_pushboolean(L, script.stopTimer(numberArgument(L, 1, "the number of a timer", 1)));
+    lua.lua_pushboolean(L, script.stop(numberArgument(L, 1, "the number of a timer or packet hook", 1)));
     return 1;
   });
 }
@@ -185,6 +186,7 @@ export function openApi(L: LuaState, host: Host, script: Script): void {
   openMaps(L, host);
   openGenl(L, host, script.generic);
   openPackets(L, script.packets);
+  openRoutes(L, host, script.packets.view);
   setGlobal(L, "now", (L) => {
     lua.lua_pushnumber(L, performance.now() / 1e3 + OFFSET);
     return 1;

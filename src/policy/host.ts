@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import type { FibLookup } from "../bpf/index.js";
 import type { GenericRequest } from "./genl.js";
 import type { Maps } from "./maps.js";
 import type { PolicyLimits, ScriptAction, ScriptArguments, WorkerKind } from "./messages.js";
@@ -20,6 +21,8 @@ export interface Host {
   /** Absent for `policy check`: nothing touches the kernel then. */
   readonly maps: Maps | undefined;
   readonly rules: RuleWriter | undefined;
+  /** The kernel's routing table, or why it can't be asked; undefined where nothing touches the kernel. */
+  readonly routes: FibLookup | string | undefined;
   log(text: string): void;
   action(action: ScriptAction, text: string): void;
   /** Asks the controller to load or unload a program; the answer comes to the script's callback `id`. */

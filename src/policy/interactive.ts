@@ -8,6 +8,7 @@ import type { PolicyMap } from "./maps.js";
 import { answerProgram, type OnProgram } from "./program-request.js";
 import { DEFAULT_LIMITS, type FromWorker, type PolicyLimits, type ScriptAction } from "./messages.js";
 import { applyDelta, emptyMirror } from "./mirror.js";
+import { type PacketAccess, PacketFeed } from "./packet-feed.js";
 import { Shared } from "./shared.js";
 import { failureError, PolicyThread } from "./thread.js";
 
@@ -23,6 +24,10 @@ export interface InteractiveOptions {
   onProgram?: OnProgram;
   /** Generic netlink, where it may be used. */
   generic?: GenericAccess;
+  /** Where packets for hooks come from, where there are any. */
+  packets?: PacketAccess;
+  /** As for a policy. */
+  fib?: number | string;
 }
 
 /** What a chunk printed, and its values as text. */
@@ -44,10 +49,12 @@ export class Interactive implements AsyncDisposable {
   readonly #mirror = emptyMirror();
   readonly #runs = new Map<number, Run>();
   readonly #generic: GenericFeed;
+  readonly #packets: PacketFeed;
   #thread: PolicyThread | undefined;
   #next = 1;
   #closed = false;
-  #missed = 0;
+  /** What was lost since it was last told. */
+  readonly #missed = { genl: 0, packets: 0 };
   #hooks = false;
 
   constructor(options: InteractiveOptions = {}) {
@@ -57,8 +64,18 @@ export class Interactive implements AsyncDisposable {
       access: options.generic,
       send: (message, most) => this.#thread?.send(message, most),
       log: (text) => options.onLog?.(text),
-      dropped: () => this.#dropped(),
+      dropped: () => this.#dropped("genl", 1),
     });
+    this.#packets = new PacketFeed(
+      options.packets,
+      () => this.#wake(),
+      (count) => this.#dropped("packets", count),
+    );
+  }
+
+  #wake(): boolean {
+    this.#thread?.wake();
+    return this.#thread !== undefined;
   }
 
   #started(): PolicyThread {
@@ -72,6 +89,8 @@ export class Interactive implements AsyncDisposable {
         args: { positional: [], named: {} },
         maps: this.#maps.maps,
         limits: { ...DEFAULT_LIMITS, ...this.#options.limits },
+        packets: this.#packets.start,
+        fib: this.#options.fib,
         state: this.#mirror.root === 0 ? undefined : this.#mirror,
       },
       shared: this.#shared,
@@ -113,8 +132,9 @@ export class Interactive implements AsyncDisposable {
         return;
       case "loaded":
       case "hooks":
-        this.#hooks = message.hooks.some((hook) => hook !== "every" && !hook.startsWith("genl:"));
+        this.#hooks = message.hooks.some((hook) => hook !== "every" && hook !== "packet" && !hook.startsWith("genl:"));
         this.#generic.listen(message.groups);
+        this.#packets.listen(message.filters);
         return;
       case "request":
         void this.#program(message);
@@ -126,11 +146,14 @@ export class Interactive implements AsyncDisposable {
   }
 
   /** Told once a second: there is no `policy ls` for what is typed. */
-  #dropped(): void {
-    if (++this.#missed > 1) return;
+  #dropped(what: "genl" | "packets", count: number): void {
+    const missed = this.#missed;
+    missed[what] += count;
+    if (missed[what] > count) return;
+    const name = what === "genl" ? "messages of generic netlink" : "packets";
     setTimeout(() => {
-      this.#options.onLog?.(`${this.#missed} messages of generic netlink were lost: the hook was too slow for them`);
-      this.#missed = 0;
+      this.#options.onLog?.(`${missed[what]} ${name} were lost: the hook was too slow for them`);
+      missed[what] = 0;
     }, 1000).unref();
   }
 
@@ -145,6 +168,9 @@ export class Interactive implements AsyncDisposable {
     this.#thread = undefined;
     this.#hooks = false;
     this.#generic.listen([]);
+    this.#packets.abandon();
+    // What was typed is gone with the worker, unlike a policy's script.
+    if (!this.#closed) this.#packets.listen([]);
     this.#maps.confirm();
     const error = reason ?? new XdpctlError("XDPCTL_E_LUA_MEMORY", "the sandbox ended; `state` is kept");
     for (const run of this.#runs.values()) run.reject(error);
@@ -188,6 +214,7 @@ export class Interactive implements AsyncDisposable {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#thread?.terminate();
+    this.#packets.close();
     this.#maps.close();
   }
 

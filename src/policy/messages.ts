@@ -44,6 +44,8 @@ export interface WorkerStart {
   shared: SharedArrayBuffer;
   /** Frames for packet hooks, and the eventfd that says that some were answered; absent where there are none. */
   packets?: { readonly ring: SharedArrayBuffer; readonly answered: number } | undefined;
+  /** The program that asks the routing table, or why there is none. */
+  fib?: number | string | undefined;
   state: StateMirror | undefined;
 }
 

@@ -74,9 +74,14 @@ function filterArgument(L: LuaState, index: number): PacketFilter {
 }
 
 /** `on("packet", [filter,] fn)`. */
-export function hookPackets(L: LuaState, packets: PacketHooks, copy: (value: TValue | undefined) => TValue): void {
+export function hookPackets(
+  L: LuaState,
+  packets: PacketHooks,
+  id: number,
+  copy: (value: TValue | undefined) => TValue,
+): void {
   const filtered = argument(L, 2)?.type === TABLE;
   const filter: PacketFilter = filtered ? filterArgument(L, 2) : { onError: "pass" };
   lauxlib.luaL_checktype(L, filtered ? 3 : 2, T.function);
-  packets.add(L, filter, copy(argument(L, filtered ? 3 : 2)));
+  packets.add(L, id, filter, copy(argument(L, filtered ? 3 : 2)));
 }

@@ -38,6 +38,11 @@ export class PacketFeed {
     this.#lost = lost;
   }
 
+  /** What a worker starts with. */
+  get start(): { readonly ring: SharedArrayBuffer; readonly answered: number } {
+    return { ring: this.ring.buffer, answered: this.answered.fd };
+  }
+
   /** The filters of the script's packet hooks, as they are now. */
   listen(filters: readonly PacketFilter[]): void {
     const key = JSON.stringify(filters);
@@ -55,6 +60,7 @@ export class PacketFeed {
       this.#lost(1);
       return OFFERED.full;
     }
+    ring.writeMetadata(head, bytes, start);
     ring.describe(head, ifindex, port);
     ring.head = (head + 1) | 0;
     if (this.#wake()) return OFFERED.taken;

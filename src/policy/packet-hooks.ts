@@ -25,9 +25,10 @@ const { TValue: Value } = lobject;
 const BATCH = 64;
 const BATCH_MS = 5;
 const MOST_HOOKS = 16;
-const ANSWERS = ["pass", "drop", "reply"] as const;
+const ANSWERS = ["pass", "drop", "reply", "redirect"] as const;
 
 interface Hook {
+  readonly id: number;
   readonly filter: PacketFilter;
   readonly match: PacketMatch;
   readonly fn: TValue;
@@ -38,7 +39,7 @@ export class PacketHooks {
   readonly view = new PacketView();
   /** The userdata that hooks get: always the same. */
   userdata: unknown;
-  readonly #hooks: Hook[] = [];
+  #hooks: readonly Hook[] = [];
   readonly #ring: PacketRing;
   readonly #shared: Shared;
   readonly #hookMs: number;
@@ -57,9 +58,16 @@ export class PacketHooks {
     return this.#hooks.map(({ filter }) => filter);
   }
 
-  add(L: LuaState, filter: PacketFilter, fn: TValue): void {
+  add(L: LuaState, id: number, filter: PacketFilter, fn: TValue): void {
     if (this.#hooks.length >= MOST_HOOKS) fail(L, `a script has at most ${MOST_HOOKS} packet hooks`);
-    this.#hooks.push({ filter, match: new PacketMatch(filter), fn });
+    this.#hooks = [...this.#hooks, { id, filter, match: new PacketMatch(filter), fn }];
+  }
+
+  remove(id: number): boolean {
+    const at = this.#hooks.findIndex((hook) => hook.id === id);
+    // A hook may remove itself while the list is gone through.
+    if (at >= 0) this.#hooks = this.#hooks.filter((hook) => hook.id !== id);
+    return at >= 0;
   }
 
   get pending(): boolean {
@@ -91,11 +99,20 @@ export class PacketHooks {
         const after = performance.now();
         durations[calls & (DURATIONS - 1)] = (after - before) * 1000;
         before = after;
+        if (verdict === PACKET_VERDICT.pass && view.answer.made === "pass") this.#replace(n);
       }
-      if (verdict === PACKET_VERDICT.reply && !view.answer.store(ring, n)) verdict = PACKET_VERDICT.drop;
+      const sent = verdict === PACKET_VERDICT.reply || verdict === PACKET_VERDICT.redirect;
+      if (sent && !view.answer.store(ring, n)) verdict = PACKET_VERDICT.drop;
       ring.answer(n, verdict);
       ring.done = (n + 1) | 0;
     }
+  }
+
+  /** The hooks and policies that come next see what the script put in the packet's place. */
+  #replace(n: number): void {
+    const ring = this.#ring;
+    this.view.answer.store(ring, n);
+    this.view.at(ring.bytes, ring.start(n), ring.end(n), ring.ifindex(n));
   }
 
   #wants({ filter, match }: Hook): boolean {
@@ -117,17 +134,24 @@ export class PacketHooks {
 
   #verdict(L: LuaState, answer: TValue): number {
     // `return address and p:dns_answer(address)` says nothing by false.
-    if (answer.type === NIL || (answer.type === BOOLEAN && answer.value === false)) return PACKET_VERDICT.pass;
+    if (answer.type === NIL || (answer.type === BOOLEAN && answer.value === false)) {
+      this.view.answer.made = "";
+      return PACKET_VERDICT.pass;
+    }
     if (answer.type !== STRING) return fail(L, `a packet hook answers ${ANSWERS.join(", ")}, as a string, or nothing`);
     const text = textOf((answer.value as TString).realstring);
+    const { made } = this.view.answer;
     switch (text) {
       case "pass":
         return PACKET_VERDICT.pass;
       case "drop":
         return PACKET_VERDICT.drop;
       case "reply":
-        if (this.view.answer.made) return PACKET_VERDICT.reply;
-        return fail(L, "there is no reply: make one by p:udp_reply, p:tcp_rst or p:dns_answer");
+        if (made === "reply") return PACKET_VERDICT.reply;
+        return fail(L, "there is no reply: make one by p:udp_reply, p:tcp_rst, p:dns_answer or p:send");
+      case "redirect":
+        if (made === "redirect") return PACKET_VERDICT.redirect;
+        return fail(L, "redirect where to? return p:redirect(INTERFACE)");
       default:
         return fail(L, `"${text}" is no answer of a packet hook${didYouMean(text, ANSWERS)}: ${ANSWERS.join(", ")}`);
     }

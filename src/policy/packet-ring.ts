@@ -3,17 +3,21 @@
 /** Frames that wait for a policy, or for the controller to do what it answered; a power of two. */
 const SLOTS = 1024;
 const SLOT_BYTES = 4096;
-/** 32-bit words in front of each frame. */
-const HEADER_WORDS = 8;
-const HEADER_BYTES = HEADER_WORDS * 4;
+/** Bytes of XDP metadata that lie in front of a frame: the most that every kernel takes. */
+export const METADATA_BYTES = 32;
+/** In front of each frame: the fields below, and its metadata. */
+const FIELDS_BYTES = 32;
+const HEADER_BYTES = FIELDS_BYTES + METADATA_BYTES;
+/** What an AF_XDP frame of 4 KiB holds, less its headroom. */
+export const LONGEST_FRAME = 3840;
 /** Of a slot: where its frame begins (in the slot) and how long it is, and what it came with. */
-const FIELD = { start: 0, length: 1, ifindex: 2, port: 3, verdict: 4 } as const;
+const FIELD = { start: 0, length: 1, ifindex: 2, port: 3, verdict: 4, out: 5 } as const;
 
 const WORD = { head: 0, done: 1 } as const;
 const WORDS_BYTES = 64;
 
 /** What a policy answered. */
-export const PACKET_VERDICT = { drop: 0, pass: 1, reply: 2 } as const;
+export const PACKET_VERDICT = { drop: 0, pass: 1, reply: 2, redirect: 3 } as const;
 
 /**
  * Frames on their way to a policy's worker and back, in memory that both threads share. The controller writes frames at
@@ -103,17 +107,32 @@ export class PacketRing {
     this.#set(n, FIELD.verdict, verdict);
   }
 
+  /** The interface by which a redirected frame goes out. */
+  out(n: number): number {
+    return this.#field(n, FIELD.out);
+  }
+
+  redirect(n: number, ifindex: number): void {
+    this.#set(n, FIELD.out, ifindex);
+  }
+
   /** Copies a frame into the slot; false where it is too long for one. */
   write(n: number, bytes: Uint8Array, start: number, end: number): boolean {
     const length = end - start;
     const at = this.low(n);
-    if (length > SLOT_BYTES - HEADER_BYTES) return false;
+    if (length > LONGEST_FRAME) return false;
     // A copy byte by byte costs less than a view for short frames.
     if (length <= 256) for (let i = 0; i < length; i++) this.bytes[at + i] = bytes[start + i] as number;
     else this.bytes.set(bytes.subarray(start, end), at);
     this.#set(n, FIELD.start, at);
     this.#set(n, FIELD.length, length);
     return true;
+  }
+
+  /** Copies what lies in front of the frame, which a program may have written. */
+  writeMetadata(n: number, bytes: Uint8Array, start: number): void {
+    const at = this.low(n);
+    for (let i = Math.min(METADATA_BYTES, start); i > 0; i--) this.bytes[at - i] = bytes[start - i] as number;
   }
 
   describe(n: number, ifindex: number, port: number): void {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-import { interfaceName } from "../linux/index.js";
+import { interfaceIndex, interfaceName } from "../linux/index.js";
 import { ETHERTYPE, FrameView, IP_PROTOCOL } from "../packet/index.js";
 import { AddressStrings } from "./addresses.js";
-import { lstring, type TString } from "./lua.js";
+import { type LuaState, lstring, type TString, textOf } from "./lua.js";
 import { PacketAnswer } from "./packet-answer.js";
+
+/** A field or method of packets: pushes its value, and says how many. */
+export type Getter = (L: LuaState, view: PacketView) => number;
 
 /** The packet that a hook looks at: one object, pointed at frame after frame. Offsets that scripts use begin at the frame. */
 export class PacketView {
@@ -17,27 +20,44 @@ export class PacketView {
   readonly answer = new PacketAnswer();
   readonly #addresses = new AddressStrings();
   readonly #interfaces = new Map<number, TString>();
+  readonly #indices = new Map<TString, number>();
 
   at(bytes: Uint8Array, start: number, end: number, ifindex: number): void {
     this.bytes = bytes;
     this.start = start;
     this.end = end;
     this.ifindex = ifindex;
-    this.answer.made = false;
+    this.answer.made = "";
     this.frame.at(bytes, start, end);
   }
 
   /** Names may have changed: they are asked for again. */
   forgetInterfaces(): void {
     this.#interfaces.clear();
+    this.#indices.clear();
+  }
+
+  /** The number of an interface that a script names; 0 where there is none. */
+  indexOf(name: TString): number {
+    const known = this.#indices.get(name);
+    if (known !== undefined) return known;
+    const index = interfaceIndex(textOf(name.realstring)) ?? 0;
+    if (this.#indices.size > 4096) this.#indices.clear();
+    if (index !== 0) this.#indices.set(name, index);
+    return index;
   }
 
   get interface(): TString {
-    let name = this.#interfaces.get(this.ifindex);
+    return this.nameOf(this.ifindex);
+  }
+
+  /** The name of an interface; `#N` where it is gone. */
+  nameOf(index: number): TString {
+    let name = this.#interfaces.get(index);
     if (name === undefined) {
-      name = lstring.luaS_newliteral(null, interfaceName(this.ifindex) ?? `#${this.ifindex}`);
+      name = lstring.luaS_newliteral(null, interfaceName(index) ?? `#${index}`);
       if (this.#interfaces.size > 4096) this.#interfaces.clear();
-      this.#interfaces.set(this.ifindex, name);
+      this.#interfaces.set(index, name);
     }
     return name;
   }

@@ -48,6 +48,8 @@ export interface PolicyOptions {
   generic?: GenericAccess;
   /** Where packets for its hooks come from. */
   packets?: PacketAccess;
+  /** The descriptor of the program of fib.bpf.o, for `fib_lookup`, or why there is none. */
+  fib?: number | string;
 }
 
 /** What `policy ls` shows. */
@@ -172,7 +174,8 @@ export class Policy implements AsyncDisposable {
         maps: this.#maps.maps,
         limits: this.#limits,
         cpus: this.#options.cpus,
-        packets: { ring: this.#packets.ring.buffer, answered: this.#packets.answered.fd },
+        packets: this.#packets.start,
+        fib: this.#options.fib,
         state: this.#mirror.root === 0 ? undefined : this.#mirror,
       },
       shared: this.#shared,
@@ -385,6 +388,11 @@ export class Policy implements AsyncDisposable {
       args: [...this.#words],
       lastError: this.#lastError,
     };
+  }
+
+  /** The script that runs. */
+  get source(): string {
+    return this.#source;
   }
 
   /** What the script keeps in `state`, as it was last copied out. */

@@ -104,9 +104,12 @@ export class Script {
     this.#host.hooksChanged();
   }
 
-  addPacketHook(L: LuaState): void {
-    hookPackets(L, this.packets, copy);
+  addPacketHook(L: LuaState): number {
+    const id = this.#nextTimer++;
+    hookPackets(L, this.packets, id, copy);
+    if (this.#host.kind === "interactive") this.#host.log(`packet hook ${id} (stop with \`stop ${id}\`)`);
     this.#host.hooksChanged();
+    return id;
   }
 
   addTimer(L: LuaState, seconds: number, at: number): number {
@@ -118,11 +121,13 @@ export class Script {
     return id;
   }
 
-  stopTimer(id: number): boolean {
+  /** Ends a timer or a packet hook. */
+  stop(id: number): boolean {
     const before = this.#timers.length;
     this.#timers = this.#timers.filter((timer) => timer.id !== id);
-    this.#host.hooksChanged();
-    return this.#timers.length < before;
+    const ended = this.packets.remove(id) || this.#timers.length < before;
+    if (ended) this.#host.hooksChanged();
+    return ended;
   }
 
   addCallback(L: LuaState, at: number): number {

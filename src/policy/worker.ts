@@ -2,6 +2,7 @@
 /* The worker in which one policy runs. It never returns to its event loop: it sleeps in Atomics.wait until it is woken. */
 import "./lua.js";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { FibLookup } from "../bpf/index.js";
 import { keepOnCpus, signalEvent } from "../linux/index.js";
 import { configureGuard } from "./guard.js";
 import type { Host } from "./host.js";
@@ -33,6 +34,7 @@ class PolicyWorker {
   readonly #outbox: Outbox;
   readonly #maps: Maps | undefined;
   readonly #rules: RuleWriter | undefined;
+  readonly #routes: FibLookup | string | undefined;
   readonly #reader: RecordReader;
   #script: Script | undefined;
   #seen: number;
@@ -56,6 +58,7 @@ class PolicyWorker {
       this.#rules = new RuleWriter(this.#maps, start.name);
       this.#maps.set(start.maps);
       this.#rules.refresh();
+      this.#routes = typeof start.fib === "number" ? new FibLookup(start.fib) : (start.fib ?? "no controller is there");
     }
     this.#reader = new RecordReader(this.#shared);
     configureGuard(this.#shared.words, start.limits.memoryMiB * 2 ** 20);
@@ -74,6 +77,7 @@ class PolicyWorker {
       args,
       maps: this.#maps,
       rules: this.#rules,
+      routes: this.#routes,
       log: (text) => {
         if (this.#output !== undefined && this.#output.length < 10_000) this.#output.push(text);
         else this.#outbox.tell({ type: "log", text });

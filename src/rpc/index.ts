@@ -21,4 +21,5 @@ export type {
   Subscription,
   VerdictCount,
 } from "./protocol.js";
+export { POLICY_TEXT } from "./protocol.js";
 export { type Peer, RpcServer, type RpcServerOptions } from "./server.js";

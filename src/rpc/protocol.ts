@@ -163,7 +163,14 @@ export interface Methods {
   "map.delete": { params: MapTarget & { key: Plain }; result: { deleted: number } };
   "policy.load": {
     /** `genl`: families whose commands that change the system it may call. */
-    params: { file: string; name?: string; args: string[]; genl?: string[] };
+    params: {
+      file: string;
+      /** The script itself, where it is in no file; `file` is POLICY_TEXT then. */
+      source?: string;
+      name?: string;
+      args: string[];
+      genl?: string[];
+    };
     result: { policy: PolicyStatus; replaced: boolean };
   };
   "policy.unload": { params: { name: string }; result: { removed: number } };
@@ -171,6 +178,9 @@ export interface Methods {
   /** One chunk of Lua in the REPL's own sandbox; `expression` prints the values. */
   lua: { params: { code: string; expression: boolean }; result: { output: string[]; values: string[] } };
 }
+
+/** In place of the file of a policy that was given as text. */
+export const POLICY_TEXT = "(text)";
 
 /** Streams: name → parameters and item. */
 export interface Streams {

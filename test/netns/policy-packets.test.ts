@@ -210,7 +210,7 @@ describe("replies and failures", () => {
     expect([ask("bad"), ask("long"), ask("odd")]).toEqual(["refused", "refused", "refused"]);
     await passing.sees(/udp\.lua:2: no \(in the packet hook\)/);
     await passing.sees(/udp\.lua:3: the packet hook ran longer than 100 ms and was stopped/);
-    await passing.sees(/"dorp" is no answer of a packet hook \(did you mean drop\?\): pass, drop, reply/);
+    await passing.sees(/"dorp" is no answer of a packet hook \(did you mean drop\?\): pass, drop, reply, redirect/);
     expect(ask("again")).toBe("ag!");
     await running.pop()?.close();
     await run(file, "--arg", "on_error=drop");
@@ -253,12 +253,54 @@ describe("replies and failures", () => {
     while (ask("x") !== "here") if (performance.now() > end) throw new Error("no answer after the interface came up");
   });
 
-  it("in generic mode nothing is asked for, and the log says why", async () => {
-    const file = policy("generic.lua", 'on("packet", { interface = "eth0", port = 9 }, function() return "drop" end)');
-    const policies = Running.xdpctl(pair.left, "run", "guard", "eth0", "--mode", "generic", "--policy", file);
-    running.push(policies);
-    await policies.sees(/eth0: packet hooks need a guard in native mode: its packets are not seen/);
-    expect(ask("x")).toBe("refused");
+  it("in generic mode, too: what passes does not come back", async () => {
+    const file = policy(
+      "generic.lua",
+      [
+        'on("packet", { interface = "eth0", protocol = "udp", port = 9 }, function(p)',
+        '  log("seen %s", p:string(p.payload, p.payload_length))',
+        '  if p:string(p.payload, 2) == "me" then return p:udp_reply("generic") end',
+        '  if p:string(p.payload, 2) == "no" then return "drop" end',
+        "end)",
+      ].join("\n"),
+    );
+    const policies = await run(file, "--mode", "generic");
+    expect(ask("me")).toBe("generic");
+    expect(ask("no")).toBe("nothing");
+    expect(ask("on")).toBe("refused");
+    await policies.sees("seen on");
+    expect(policies.stdout.match(/seen on/g)).toHaveLength(1);
+    expect(state()).toMatchObject({ calls: 3, lost: 0 });
+  });
+
+  it("frames that don't fit pass unseen, or are dropped where the hook says so", async () => {
+    for (const side of [pair.left, pair.right]) side.must("ip", "link", "set", "eth0", "mtu", "9000");
+    const file = policy(
+      "long.lua",
+      'on("packet", { protocol = "udp", port = 9, on_error = args.on_error }, function(p) return p:pass(p:data()) end)',
+    );
+    const passing = await run(file);
+    expect([ask("x".repeat(3300)), ask("x".repeat(4000))]).toEqual(["refused", "refused"]);
+    expect(state()).toMatchObject({ calls: 1, lost: 0, lastError: null });
+    expect(passing.stdout).not.toMatch(/can't be passed on/);
+    await running.pop()?.close();
+    await run(file, "--arg", "on_error=drop");
+    expect([ask("x".repeat(3300)), ask("x".repeat(4000))]).toEqual(["refused", "nothing"]);
+  });
+
+  it("a script may be given as text", async () => {
+    const text = 'on("packet", { protocol = "udp", port = 9 }, function(p) return p:udp_reply(args[1] or "text") end)';
+    const process = Running.xdpctl(pair.left, "run", "guard", "eth0", "-e", text, "--arg", "typed");
+    running.push(process);
+    await process.sees(/^text +running +hooks packet/m);
+    expect(ask("x")).toBe("typed");
+    const replaced = xdpctl(pair.left, ["policy", "load", "-e", text.replace('"text"', '"anew"')]);
+    expect(replaced).toMatchObject({ status: 0, stderr: "" });
+    expect(ask("x")).toBe("anew");
+    expect(xdpctl(pair.left, ["policy", "reload", "text"])).toMatchObject({ status: 0, stderr: "" });
+    expect(ask("x")).toBe("anew");
+    const watched = xdpctl(pair.left, ["status", "eth0", "--watch", "100ms", "--for", "350ms"]);
+    expect(watched.stdout.match(/^eth0 +guard/gm)?.length).toBeGreaterThanOrEqual(3);
   });
 
   it("every queue has its socket", async () => {
@@ -269,6 +311,6 @@ describe("replies and failures", () => {
     await run(file);
     expect(xdpctl(pair.left, ["load", "guard", "two"])).toMatchObject({ status: 0 });
     const dump = xdpctl(pair.left, ["map", "dump", "two/redirects"]).stdout;
-    expect(dump).toMatch(/dport=9 [^\n]* 2\n/);
+    expect(dump).toMatch(/dport=9 [^\n]* 2 +2 {2}\[0, 0, 0, 0\]\n/);
   });
 });

@@ -214,6 +214,36 @@ describe("what goes wrong", () => {
     expect(await policy.answers(segment(3))).toEqual(["pass"]);
   });
 
+  it("frames in a packet's place: checksums are made, and garbage breaks nothing", async () => {
+    const macs = '{ ifindex = 7, dst_mac = "02:00:00:00:00:07", src_mac = "02:00:00:00:00:08" }';
+    const policy = await script(
+      `on("packet", function(p)
+        p:dns_record()
+        if p.length < 14 then return "drop" end
+        local d = p:data()
+        if p.sport == 7 then d:segment(p.payload):layout{ a = {0, 8} }.a = 66 return p:send(d) end
+        if p.sport == 8 then return p:redirect(${macs}) or "drop" end
+        return p:redirect(${macs}, d) or p:send() end)`,
+    );
+    const sent = frameOf((await policy.answers(segment(80, "ab", ACK | PSH, 7)))[0]);
+    expect(Buffer.from(parseTcp(ipOf(sent).payload)!.payload).toString()).toBe("Bb");
+    const routed = frameOf((await policy.answers(segment(80, "ab", ACK | PSH, 8)))[0]);
+    expect(Buffer.from(routed).toString("hex", 0, 12)).toBe("020000000007020000000008");
+    expect(ipOf(routed).ttl).toBe(ipOf(sent).ttl - 1);
+    const random = new Random(5);
+    const good = [segment(443, CLIENT_HELLO, ACK, 9), udpFrame(6, { sport: 53, dport: 9 }, DNS_QUERY_EDNS)];
+    for (let round = 0; round < 50; round++)
+      await policy.answers(
+        ...Array.from({ length: 100 }, () => {
+          const frame = (good[random.between(0, 1)] as Uint8Array).slice(0, random.between(0, 200));
+          for (let n = random.between(0, 4); n > 0 && frame.length > 0; n--)
+            frame[random.between(0, frame.length - 1)] = random.between(0, 255);
+          return frame;
+        }),
+      );
+    expect(policy.said.errors).toEqual([]);
+  });
+
   it("garbage never breaks it, and is answered by nothing", async () => {
     const policy = await script(
       'on("packet", function(p) p:http_header("x"); p:cookie("x"); p:tls_sni(); p:dns_question()\nreturn p:tcp_rst() or p:udp_reply("x") or p:dns_answer("1.2.3.4") or "drop" end)',

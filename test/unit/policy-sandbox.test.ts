@@ -44,7 +44,7 @@ describe("what is not there", () => {
       false,
     );
     expect(output).toEqual([
-      "_G _VERSION allow args assert block collectgarbage coroutine data error every genl getmetatable ipairs limit load log " +
+      "_G _VERSION allow args assert block collectgarbage coroutine data error every fib_lookup genl getmetatable ipairs limit load log " +
         "maps math next now on pairs pcall print rawequal rawget rawlen rawset select setmetatable state stats stop " +
         "string table tonumber tostring type unallow unblock unlimit unload unpack utf8 xpcall",
     ]);

@@ -2,8 +2,8 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { didYouMean, XdpctlError } from "../../errors/index.js";
-import type { PolicyStatus } from "../../rpc/index.js";
-import { group, leaf } from "../command.js";
+import { POLICY_TEXT, type PolicyStatus } from "../../rpc/index.js";
+import { group, leaf, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { formatCompact } from "../quantities.js";
 
@@ -26,6 +26,12 @@ export function scriptWords(words: readonly string[]): string[] {
   });
 }
 
+interface LoadPolicyOptions {
+  text?: string;
+  name?: string;
+  genl?: string[];
+}
+
 /** An option that may be given several times. */
 function several(value: string, before: string[] = []): string[] {
   return [...before, value];
@@ -37,18 +43,25 @@ function loadedLine(policy: PolicyStatus, replaced: boolean): string {
 }
 
 function loading(policy: Command, context: Context): void {
-  leaf(policy, "load <file> [args...]", "run a policy, or replace the running one of that name", [
+  leaf(policy, "load [file] [args...]", "run a policy, or replace the running one of that name", [
     ["xdpctl policy load portscan.lua", "named after the file"],
     ["xdpctl policy load blocklist.lua list=@bad.txt", "with an argument for the script: the lines of a file"],
     ["xdpctl policy load portscan.lua --name strict", "under another name"],
+    ["xdpctl policy load -e 'on(\"deny\", function(src) log(src) end)'", "one that is in no file"],
   ])
+    .option("-e, --text <lua>", "the script itself, in place of a file")
     .option("--name <name>", "its name; that of the file by default")
     .option("--genl <family>", "let its genl.call change the system through this family; several times", several)
-    .action(async (file: string, args: string[], options: { name?: string; genl?: string[] }) => {
+    .action(async (first: string | undefined, more: string[], options: LoadPolicyOptions) => {
+      const { text } = options;
+      if (first === undefined && text === undefined) throw usage("which policy? A file, or -e and its text");
+      const script =
+        text === undefined
+          ? { file: resolve(first as string), args: scriptWords(more) }
+          : { file: POLICY_TEXT, source: text, args: scriptWords(first === undefined ? [] : [first, ...more]) };
       const backend = await context.backend();
       const params = {
-        file: resolve(file),
-        args: scriptWords(args),
+        ...script,
         ...(options.name === undefined ? {} : { name: options.name }),
         ...(options.genl === undefined ? {} : { genl: options.genl }),
       };
@@ -128,26 +141,30 @@ function listing(policy: Command, context: Context): void {
 }
 
 function checking(policy: Command, context: Context): void {
-  leaf(policy, "check <file...>", "read policies without running them; needs no root", [
+  leaf(policy, "check [file...]", "read policies without running them; needs no root", [
     ["xdpctl policy check portscan.lua", "its hooks, and what it uses"],
     ["xdpctl policy check examples/policies/*.lua", "several"],
-  ]).action(async (files: string[]) => {
-    const { checkPolicy } = await import("../../policy/index.js");
-    let failed: XdpctlError | undefined;
-    for (const file of files) {
-      try {
-        const found = await checkPolicy(file);
-        const uses = found.uses.length === 0 ? "" : `; uses ${found.uses.join(", ")}`;
-        context.terminal.line(`${file}: hooks ${found.hooks.length === 0 ? "none" : found.hooks.join(", ")}${uses}`);
-        for (const warning of found.warnings) context.terminal.note(`${file}: warning: ${warning}`);
-        context.terminal.json({ file, ...found });
-      } catch (thrown) {
-        // The last file's error ends the command; the others are shown as they come.
-        if (failed !== undefined) context.terminal.failure(failed);
-        const { remedy: _, ...error } = XdpctlError.wrap(thrown).toJSON();
-        failed = XdpctlError.from({ ...error, remedy: "" });
+  ])
+    .option("-e, --text <lua>", "a script itself")
+    .action(async (files: string[], { text }: { text?: string }) => {
+      const { checkPolicy } = await import("../../policy/index.js");
+      if (files.length === 0 && text === undefined) throw usage("which policy? A file, or -e and its text");
+      let failed: XdpctlError | undefined;
+      const texts = text === undefined ? [] : [POLICY_TEXT];
+      for (const file of [...files, ...texts]) {
+        try {
+          const found = await checkPolicy(file, ...(file === POLICY_TEXT ? [text] : []));
+          const uses = found.uses.length === 0 ? "" : `; uses ${found.uses.join(", ")}`;
+          context.terminal.line(`${file}: hooks ${found.hooks.length === 0 ? "none" : found.hooks.join(", ")}${uses}`);
+          for (const warning of found.warnings) context.terminal.note(`${file}: warning: ${warning}`);
+          context.terminal.json({ file, ...found });
+        } catch (thrown) {
+          // The last file's error ends the command; the others are shown as they come.
+          if (failed !== undefined) context.terminal.failure(failed);
+          const { remedy: _, ...error } = XdpctlError.wrap(thrown).toJSON();
+          failed = XdpctlError.from({ ...error, remedy: "" });
+        }
       }
-    }
-    if (failed !== undefined) throw failed;
-  });
+      if (failed !== undefined) throw failed;
+    });
 }

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { allowedCpus } from "../../linux/index.js";
 import { leaf, usage } from "../command.js";
 import type { Context } from "../context.js";
+import { POLICY_TEXT } from "../../rpc/index.js";
 import { VERSION } from "../version.js";
 import { attachmentLines, type LoadOptions, load, loadOptions, loadParams } from "./load.js";
 import { stream } from "./events.js";
@@ -11,6 +12,9 @@ import { scriptWords } from "./policy.js";
 
 interface Script {
   file: string;
+  /** Of one that is in no file. */
+  source?: string;
+  name?: string;
   args: string[];
   genl: string[];
 }
@@ -18,19 +22,25 @@ interface Script {
 interface RunOptions extends LoadOptions {
   cpus?: number[];
   policy?: Script[];
+  text?: Script[];
 }
 
-/** `--policy FILE` starts a script, `--arg VALUE` belongs to the one before it. */
+/** `--policy FILE` and `--text LUA` start a script, `--arg VALUE` belongs to the one before it. */
 function scripts(command: Command): Command {
   const all: Script[] = [];
   const of = (option: string): Script => {
     const last = all.at(-1);
-    if (last === undefined) throw usage(`${option} comes after the --policy that it is for`);
+    if (last === undefined) throw usage(`${option} comes after the --policy or --text that it is for`);
     return last;
   };
   return command
     .option("--policy <file>", "a policy to run; may be given several times", (file: string) => {
       all.push({ file, args: [], genl: [] });
+      return all;
+    })
+    .option("-e, --text <lua>", "a policy given as text; may be given several times", (source: string) => {
+      const number = all.filter(({ file }) => file === POLICY_TEXT).length + 1;
+      all.push({ file: POLICY_TEXT, source, name: number === 1 ? "text" : `text${number}`, args: [], genl: [] });
       return all;
     })
     .option("--arg <value>", "an argument of the policy named before it", (value: string) => {
@@ -69,6 +79,10 @@ export function register(program: Command, context: Context): void {
         ["xdpctl run guard eth1", "a guard on eth1 while this runs"],
         ["xdpctl run guard eth1 --policy portscan.lua", "with a policy"],
         ["xdpctl run guard eth1 --policy blocklist.lua --arg list=@bad.txt", "and an argument for it"],
+        [
+          "xdpctl run guard eth1 -e 'every(1, function() print(stats(\"eth1\").drop) end)'",
+          "with one that is in no file",
+        ],
         ["xdpctl run guard eth0 eth1 --keep", "the guard stays when the controller ends"],
         ["xdpctl run guard eth1 --policy portscan.lua --cpus 2,3", "the loop on CPU 2, policies on CPU 3"],
       ]),
@@ -102,8 +116,10 @@ export function register(program: Command, context: Context): void {
       // What scripts say while they load is shown, too.
       await stream(inside, ["policy", "xdp", "link", "lost"], {
         begin: async (line) => {
-          for (const { file, args, genl } of options.policy ?? []) {
-            const params = { file: resolve(file), args: scriptWords(args), genl };
+          // Both options give the one list, in the order of the command line.
+          for (const { file, args, genl, ...text } of options.policy ?? options.text ?? []) {
+            const at = text.source === undefined ? resolve(file) : file;
+            const params = { file: at, ...text, args: scriptWords(args), genl };
             const { policy } = await controller.request("policy.load", params);
             line(`${policy.name}  ${policy.state}  hooks ${policy.hooks.join(", ") || "none"}`, { policy });
           }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
 import type { InterfaceStatus, Methods, VerdictCount } from "../../rpc/index.js";
-import { interfaceName, leaf, parser } from "../command.js";
+import { interfaceName, leaf, parser, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { formatCompact, formatSince, parseDuration } from "../quantities.js";
 import { type Cell, layout } from "../table.js";
@@ -96,10 +96,13 @@ export function register(program: Command, context: Context): void {
     ["xdpctl status eth1 --json", "the same facts as JSON"],
     ["xdpctl status --watch", "again every second"],
     ["xdpctl status --watch 5s", "again every five seconds"],
+    ["xdpctl status eth1 --watch --for 10s", "for ten seconds"],
   ])
     .option("-w, --watch [interval]", "show it again and again; every second by default", parser(parseDuration))
-    .action(async (interfaces: string[], options: { watch?: number | true }) => {
+    .option("--for <duration>", "with --watch: end after this time", parser(parseDuration))
+    .action(async (interfaces: string[], options: { watch?: number | true; for?: number }) => {
       interfaces.forEach(interfaceName);
+      if (options.for !== undefined && options.watch === undefined) throw usage("--for says how long --watch goes on");
       const backend = await context.backend();
       const params = interfaces.length === 0 ? {} : { interfaces };
       if (options.watch === undefined) {
@@ -130,6 +133,7 @@ export function register(program: Command, context: Context): void {
           return layout(columns, rows);
         },
         (status) => ({ time: new Date().toISOString(), ...status }),
+        options.for,
       );
     });
 }

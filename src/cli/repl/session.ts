@@ -276,7 +276,7 @@ function overview(): string {
   const commands = COMMAND_NAMES.filter((name) => !NOT_HERE.has(name));
   return `Commands: ${commands.join(" ")}
 \`help COMMAND\` shows the arguments of one; \`exit\` or Ctrl-D leaves; Ctrl-C stops the command that runs.
-Any other line is Lua; \`=EXPRESSION\` prints its values; \`stop N\` ends a timer of \`every\`.
+Any other line is Lua; \`=EXPRESSION\` prints its values; \`stop N\` ends a timer of \`every\` or a packet hook.
 \`via FAMILY\` sends Lua through a kernel module before it runs, \`via off\` no longer; \`tick on|off\` is its dot of each second.
 ${exampleText([
   ["load guard eth1", "put the guard on eth1"],

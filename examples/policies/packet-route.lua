@@ -1,0 +1,18 @@
+-- SPDX-License-Identifier: MIT
+-- packet-route.lua: sends packets on by the kernel's routing table, or out of one interface, past the network stack
+--
+--   xdpctl run guard eth0 --policy examples/policies/packet-route.lua --arg port=80
+--   xdpctl run guard eth0 --policy examples/policies/packet-route.lua --arg port=80 --arg out=eth1
+
+local filter = { protocol = args.protocol or "tcp", port = tonumber(args.port) }
+
+on("packet", filter, function(p)
+  if args.out then return p:redirect(args.out) end
+  local route, why = fib_lookup(p.dst)
+  if not route then
+    log("%s: %s", p.dst, why)
+    return
+  end
+  -- While the next hop's hardware address is not known (nil), the stack forwards, and asks for it.
+  return p:redirect(route)
+end)
