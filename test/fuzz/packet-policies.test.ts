@@ -32,38 +32,43 @@ const SAMPLES: [name: string, args: string[], frame: Uint8Array, answer: number 
 ];
 
 // By the way that a controller's frames take into the script's worker and back, without its sockets: those are in netns.
-test.each(SAMPLES)("%s: 100,000 hostile frames", async (name, args, good, expected) => {
-  policy = await PacketPolicy.sample(name, args);
-  const { feed, said } = policy;
-  if (feed === undefined) throw new Error("no packet hook");
-  const garbage = new Garbage(SEED);
-  const asked: Uint8Array[] = [];
-  let sent = 0;
-  let answered = 0;
-  let replies = 0;
-  const deadline = performance.now() + 25_000;
-  const answer = (verdict: number, n: number): void => {
-    const frame = asked.shift() as Uint8Array;
-    answered++;
-    if (verdict !== PACKET_VERDICT.reply) return;
-    replies++;
-    const fault = refusal(frame) ?? faultOf(feed.ring.bytes.slice(feed.ring.start(n), feed.ring.end(n)));
-    if (fault !== undefined) expect.fail(`seed ${SEED}: ${fault} in what answers ${Buffer.from(frame).toString("hex")}`);
-  };
-  while (answered < FRAMES) {
-    for (; sent - answered < 512 && sent < FRAMES; sent++) {
-      const frame = garbage.next();
-      asked.push(frame);
-      expect(feed.offer(frame, 0, frame.length, 1, 1)).toBe(0);
+test.each(SAMPLES)(
+  "%s: 100,000 hostile frames",
+  async (name, args, good, expected) => {
+    policy = await PacketPolicy.sample(name, args);
+    const { feed, said } = policy;
+    if (feed === undefined) throw new Error("no packet hook");
+    const garbage = new Garbage(SEED);
+    const asked: Uint8Array[] = [];
+    let sent = 0;
+    let answered = 0;
+    let replies = 0;
+    const deadline = performance.now() + 25_000;
+    const answer = (verdict: number, n: number): void => {
+      const frame = asked.shift() as Uint8Array;
+      answered++;
+      if (verdict !== PACKET_VERDICT.reply) return;
+      replies++;
+      const fault = refusal(frame) ?? faultOf(feed.ring.bytes.slice(feed.ring.start(n), feed.ring.end(n)));
+      if (fault !== undefined)
+        expect.fail(`seed ${SEED}: ${fault} in what answers ${Buffer.from(frame).toString("hex")}`);
+    };
+    while (answered < FRAMES) {
+      for (; sent - answered < 512 && sent < FRAMES; sent++) {
+        const frame = garbage.next();
+        asked.push(frame);
+        expect(feed.offer(frame, 0, frame.length, 1, 1)).toBe(0);
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+      feed.take(answer);
+      if (performance.now() > deadline) expect.fail(`seed ${SEED}: ${answered} of ${FRAMES} answered`);
     }
-    await new Promise((resolve) => setImmediate(resolve));
-    feed.take(answer);
-    if (performance.now() > deadline) expect.fail(`seed ${SEED}: ${answered} of ${FRAMES} answered`);
-  }
-  // The script has failed at none of them, and is still at work.
-  expect(said.errors).toEqual([]);
-  expect(policy.policy.status()).toMatchObject({ state: "running", lost: 0, lastError: null });
-  const [last] = await policy.answers(good);
-  expect(last instanceof Uint8Array ? last.length : last).toBe(expected);
-  if (typeof expected === "number") expect(replies).toBeGreaterThan(0);
-}, 30_000);
+    // The script has failed at none of them, and is still at work.
+    expect(said.errors).toEqual([]);
+    expect(policy.policy.status()).toMatchObject({ state: "running", lost: 0, lastError: null });
+    const [last] = await policy.answers(good);
+    expect(last instanceof Uint8Array ? last.length : last).toBe(expected);
+    if (typeof expected === "number") expect(replies).toBeGreaterThan(0);
+  },
+  30_000,
+);
