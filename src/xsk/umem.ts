@@ -208,7 +208,13 @@ export class Umem implements Disposable {
 
   /** @internal Asks the kernel again to send what it did not take from its sockets' TX rings. */
   kick(): void {
-    for (let i = 0; i < this.engines.length; i++) (this.engines[i] as Engine).kick();
+    for (let i = 0; i < this.engines.length; i++) {
+      const engine = this.engines[i] as Engine;
+      if (!engine.unsent) continue;
+      // The kernel takes nothing while the completion ring is full, and one that only sends has nobody else to empty it.
+      engine.reap();
+      engine.kick();
+    }
   }
 
   /** @internal Registers the memory with a socket, the first of those that share it. */
