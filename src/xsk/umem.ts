@@ -265,7 +265,13 @@ function complete(options: UmemOptions): Required<UmemOptions> {
   };
 }
 
-function checkSizes({ frameSize, frameCount, headroom, unaligned }: Required<UmemOptions>): void {
+/** @internal Throws XDPCTL_E_XSK_SIZE for sizes that the kernel refuses. */
+export function checkSizes({
+  frameSize,
+  frameCount,
+  headroom,
+  unaligned,
+}: Required<Omit<UmemOptions, "checked">>): void {
   const refuse = (what: string, remedy: string): never => {
     throw new XdpctlError("XDPCTL_E_XSK_SIZE", what, { remedy });
   };
