@@ -6,6 +6,8 @@ import { lazy, libc } from "./ffi.js";
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
 const F_ADD_SEALS = 1033;
+const F_GET_SEALS = 1034;
+const F_SEAL_SHRINK = 2;
 /** F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW: a look at memory that another holder has cut off would end the process. */
 const SEALS = 1 | 2 | 4;
 
@@ -29,4 +31,10 @@ export function sharedMemory(name: string, length: number): OwnedFd {
     throw syscallError(`making ${length} bytes of shared memory`, number);
   }
   return new OwnedFd(fd);
+}
+
+/** Whether a descriptor is memory (memfd_create(2)) that nobody can make shorter. */
+export function isSealedMemory(fd: number): boolean {
+  const seals = fcntl_(fd, F_GET_SEALS, 0);
+  return seals >= 0 && (seals & F_SEAL_SHRINK) !== 0;
 }

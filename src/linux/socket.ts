@@ -21,6 +21,7 @@ export const SOL_XDP = 283;
 export const IPPROTO_MPTCP = 262;
 export const SO_REUSEADDR = 2;
 export const SO_PEERCRED = 17;
+export const SO_DOMAIN = 39;
 export const SO_RCVBUFFORCE = 33;
 export const SO_BUSY_POLL = 46;
 export const SO_PREFER_BUSY_POLL = 69;

@@ -27,6 +27,8 @@ export class Engine {
   zeroCopy = false;
   /** Takes packets of several frames (XDP_USE_SG). */
   multiBuffer = false;
+  /** Somebody else made it, who is not trusted: what it receives is looked at first. */
+  foreign = false;
   /** What `receive` took last was not the end of its packet. */
   within = false;
   /** Descriptors written into the TX ring and not submitted yet. */

@@ -1,37 +1,13 @@
 // SPDX-License-Identifier: MIT
-import { fstatSync } from "node:fs";
 import { XdpctlError } from "../errors/index.js";
 import { keepFromChildren, Socket } from "../linux/index.js";
 import { makeSocket } from "./bind.js";
+import { checkDescriptors, type Handover, readHandover, VARIABLE, VERSION } from "./handed-over.js";
 import { findInterface } from "./interface.js";
 import { Redirect } from "./redirect.js";
-import { checkRingSizes, type RingSizes } from "./ring.js";
+import { checkRingSizes } from "./ring.js";
 import { redirection, ringSizes, type XskOptions, XskSocket } from "./socket.js";
 import { Umem } from "./umem.js";
-
-/** The variable that tells a program what its descriptors are. */
-const VARIABLE = "XDPCTL_XSK";
-const VERSION = 1;
-
-/** What the kernel doesn't tell whoever holds a socket. Descriptors are those of the program that is started. */
-interface Handover {
-  readonly version: typeof VERSION;
-  readonly socket: number;
-  readonly memory: number;
-  /** Keeps the redirect program attached; -1 without one. */
-  readonly link: number;
-  readonly interface: string;
-  readonly ifindex: number;
-  readonly queue: number;
-  readonly frameSize: number;
-  readonly frameCount: number;
-  readonly headroom: number;
-  readonly unaligned: boolean;
-  readonly rings: RingSizes;
-  readonly copy: "auto" | "copy" | "zerocopy";
-  readonly needWakeup: boolean;
-  readonly multiBuffer: boolean;
-}
 
 type Descriptors = "socket" | "memory" | "link";
 
@@ -134,15 +110,16 @@ export class PreparedSocket implements Disposable {
  * The socket that this process was given by `xdpctl xsk open`, at descriptor `fd`, bound and ready, with its UMEM, which is
  * to be closed after it. It takes no capability.
  *
- * Errors: XDPCTL_E_HANDOVER where the environment has no such socket; those of bind(2) as for `XskSocket.open`.
+ * What it is told of them is not trusted: memory that may be cut off, descriptors of another kind, and sizes that are none
+ * are refused, and what the kernel may say because the memory was registered otherwise stays within it.
+ *
+ * Errors: XDPCTL_E_HANDOVER where the environment has no such socket, and the descriptors stay open; those of bind(2) as for
+ * `XskSocket.open`.
  */
 export function adoptSocket(fd: number, environment: NodeJS.ProcessEnv = process.env): XskSocket {
-  const given = read(fd, environment[VARIABLE]);
+  const given = readHandover(fd, environment[VARIABLE]);
+  checkDescriptors(given);
   const { memory, frameSize, frameCount, headroom, unaligned, rings } = given;
-  checkRingSizes(rings);
-  // A mapping beyond the end of the memory would crash this process at the first look.
-  if (sizeOf(memory) < frameSize * frameCount)
-    throw refused(`descriptor ${memory} is no memory of ${frameCount} frames of ${frameSize} bytes`);
   for (const one of [fd, memory, given.link]) if (one >= 0) keepFromChildren(one);
   const umem = Umem.adopt(memory, { frameSize, frameCount, headroom, unaligned, checked: false });
   const socket = Socket.adopt(fd);
@@ -155,36 +132,4 @@ export function adoptSocket(fd: number, environment: NodeJS.ProcessEnv = process
     umem.close();
     throw error;
   }
-}
-
-function sizeOf(fd: number): number {
-  try {
-    return fstatSync(fd).size;
-  } catch {
-    throw refused(`descriptor ${fd} is not open`);
-  }
-}
-
-function refused(message: string): XdpctlError {
-  return new XdpctlError("XDPCTL_E_HANDOVER", message);
-}
-
-function read(fd: number, text: string | undefined): Handover {
-  if (text === undefined) throw refused(`descriptor ${fd} was not handed over: ${VARIABLE} is not set`);
-  let value: Partial<Handover>;
-  try {
-    value = JSON.parse(text) as Partial<Handover>;
-  } catch {
-    throw refused(`${VARIABLE} is no JSON`);
-  }
-  if (value === null || typeof value !== "object" || value.version !== VERSION)
-    throw refused(`${VARIABLE} is not of version ${VERSION}`);
-  const numbers = [value.memory, value.ifindex, value.queue, value.frameSize, value.frameCount, value.headroom];
-  const whole =
-    Number.isSafeInteger(value.link) && numbers.every((one) => Number.isSafeInteger(one) && (one as number) >= 0);
-  if (!whole || typeof value.interface !== "string" || typeof value.rings !== "object" || value.rings === null)
-    throw refused(`${VARIABLE} is incomplete`);
-  if (value.frameSize === 0 || value.frameCount === 0) throw refused(`${VARIABLE} names no frames`);
-  if (value.socket !== fd) throw refused(`descriptor ${fd} is not the socket that was handed over: ${value.socket} is`);
-  return value as Handover;
 }

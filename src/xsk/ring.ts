@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
-import { getSocketOption, Mapping, type Socket, SOL_XDP, syscallError } from "../linux/index.js";
+import { getSocketOption, Mapping, PAGE_SIZE, type Socket, SOL_XDP, syscallError } from "../linux/index.js";
 import {
   ADDRESS_WORDS,
   DESCRIPTOR_WORDS,
@@ -70,7 +70,9 @@ export class Ring {
   /** Consuming side: how many descriptors wait, as of now. */
   available(): number {
     this.producer = Atomics.load(this.words, this.producerAt);
-    return (this.producer - this.consumer) | 0;
+    const n = (this.producer - this.consumer) | 0;
+    // More than it holds says only who has the ring mapped, too, and means harm.
+    return n >>> 0 > this.size ? 0 : n;
   }
 
   /** Consuming side: hands `n` slots back. */
@@ -161,23 +163,75 @@ export function makeRings(socket: Socket, sizes: RingSizes): void {
   }
 }
 
-/** Maps the four rings. The kernel allows it until the socket is bound. */
-export function mapRings(fd: number, sizes: RingSizes): Rings {
+type Offsets = Record<RingName, RingOffsets>;
+
+const WORDS: Record<RingName, number> = {
+  rx: DESCRIPTOR_WORDS,
+  tx: DESCRIPTOR_WORDS,
+  fill: ADDRESS_WORDS,
+  completion: ADDRESS_WORDS,
+};
+
+/** Where the rings are in what is mapped. */
+function ringOffsets(fd: number): Offsets {
   const raw = new BigUint64Array(OFFSETS_SIZE / 8);
   const length = getSocketOption(fd, SOL_XDP, XDP_MMAP_OFFSETS, raw);
   if (length < 0) throw syscallError("asking where the rings are", -length, "XDPCTL_E_XSK");
   if (length < OFFSETS_SIZE) throw new XdpctlError("XDPCTL_E_NOT_SUPPORTED", "AF_XDP needs Linux 5.4 or newer");
-  const map = (name: RingName, wordsEach: number): Ring => {
-    const at = 4 * ORDER.indexOf(name);
-    const [producer = 0, consumer = 0, slots = 0, flags = 0] = Array.from(raw.subarray(at, at + 4), Number);
-    const bytes = slots + sizes[name] * wordsEach * 4;
+  const at = (name: RingName): RingOffsets => {
+    const first = 4 * ORDER.indexOf(name);
+    const [producer = 0, consumer = 0, slots = 0, flags = 0] = Array.from(raw.subarray(first, first + 4), Number);
+    return { producer, consumer, slots, flags };
+  };
+  return { rx: at("rx"), tx: at("tx"), fill: at("fill"), completion: at("completion") };
+}
+
+const ringBytes = (offsets: Offsets, name: RingName, size: number): number =>
+  offsets[name].slots + size * WORDS[name] * 4;
+
+/** Maps the four rings. The kernel allows it until the socket is bound. */
+export function mapRings(fd: number, sizes: RingSizes): Rings {
+  const offsets = ringOffsets(fd);
+  const mapped: Mapping[] = [];
+  const map = (name: RingName): Ring => {
+    const bytes = ringBytes(offsets, name, sizes[name]);
     const mapping = Mapping.of(fd, bytes, { writable: true, offset: PAGE_OFFSET[name] });
-    return new Ring(mapping, { producer, consumer, slots, flags }, sizes[name], wordsEach);
+    mapped.push(mapping);
+    return new Ring(mapping, offsets[name], sizes[name], WORDS[name]);
   };
-  return {
-    rx: map("rx", DESCRIPTOR_WORDS),
-    tx: map("tx", DESCRIPTOR_WORDS),
-    fill: map("fill", ADDRESS_WORDS),
-    completion: map("completion", ADDRESS_WORDS),
+  try {
+    return { rx: map("rx"), tx: map("tx"), fill: map("fill"), completion: map("completion") };
+  } catch (error) {
+    for (const mapping of mapped) mapping.unmap();
+    throw error;
+  }
+}
+
+/**
+ * Whether the rings of a socket that somebody else made have these sizes, as far as the kernel tells: it maps no page beyond
+ * a ring's end. Throws XDPCTL_E_HANDOVER.
+ */
+export function checkRingsMade(fd: number, sizes: RingSizes): void {
+  const offsets = ringOffsets(fd);
+  const maps = (name: RingName, size: number): boolean => {
+    try {
+      Mapping.of(fd, ringBytes(offsets, name, size), { offset: PAGE_OFFSET[name] }).unmap();
+      return true;
+    } catch {
+      return false;
+    }
   };
+  for (const name of ORDER) {
+    const size = sizes[name];
+    const pages = (n: number): number => Math.ceil(ringBytes(offsets, name, n) / PAGE_SIZE);
+    const larger = pages(2 * size) > pages(size) && maps(name, 2 * size);
+    if (larger || !maps(name, size))
+      throw new XdpctlError(
+        "XDPCTL_E_HANDOVER",
+        `the socket's ${name} ring is not one of ${size}, or not its maker's to give`,
+        {
+          remedy: "hand over a socket that is not bound, with the sizes that its rings were made with",
+        },
+      );
+  }
 }

@@ -3,6 +3,7 @@ import { isMainThread } from "node:worker_threads";
 import { EPOLLIN, POLLERR } from "../linux/index.js";
 import { Loop } from "../loop/index.js";
 import type { Engine } from "./engine.js";
+import { suspicious } from "./foreign.js";
 import { failureOf, pendingError, type Where } from "./failure.js";
 import type { Cursor } from "./frame.js";
 import { turnLarge } from "./large.js";
@@ -51,11 +52,12 @@ export async function serve(
   const wait = options.wait ?? (isMainThread ? "loop" : "poll");
   const { batch = BATCH, yieldMs = YIELD_MS } = options;
   const spin = wait === "spin";
+  const ours = engine.multiBuffer ? turnLarge : turn;
   const service: Service = {
     engine,
     cursor,
     handler,
-    turn: engine.multiBuffer ? turnLarge : turn,
+    turn: engine.foreign ? suspicious(ours) : ours,
     where,
     signal,
     batch,

@@ -8,13 +8,14 @@ import { bindSocket, type BusyPoll, type CopyMode, type CopyRequest, makeSocket,
 import { kernelStatistics, type XskStatistics } from "./counters.js";
 import { Engine } from "./engine.js";
 import { failureOf } from "./failure.js";
+import { checkReceived } from "./foreign.js";
 import { Cursor } from "./frame.js";
 import { findInterface } from "./interface.js";
 import { OWNER } from "./owners.js";
 import { Packet } from "./packet.js";
 import { produce } from "./produce.js";
 import { directTo, Redirect, redirectRules } from "./redirect.js";
-import { checkRingSizes, mapRings, type RingSizes } from "./ring.js";
+import { checkRingSizes, checkRingsMade, mapRings, type RingSizes } from "./ring.js";
 import type { RedirectRule } from "./rule.js";
 import { type ServeOptions, serve } from "./serve.js";
 import type { FrameHandler } from "./turn.js";
@@ -169,12 +170,19 @@ export class XskSocket implements Disposable {
 
   /** @internal A socket with its rings made, and in its program, which somebody else holds: see `adoptSocket`. */
   static bound(socket: Socket, place: Place): XskSocket {
+    checkRingsMade(socket.fd, place.rings);
     const engine = new Engine(place.umem, mapRings(socket.fd, place.rings), socket.fd);
-    const made = new XskSocket(place, socket, engine, bindSocket(socket, place), undefined);
-    place.umem.attach(made);
-    open.add(made);
-    engine.pay();
-    return made;
+    engine.foreign = true;
+    try {
+      const made = new XskSocket(place, socket, engine, bindSocket(socket, place), undefined);
+      place.umem.attach(made);
+      open.add(made);
+      engine.pay();
+      return made;
+    } catch (error) {
+      engine.unmap();
+      throw error;
+    }
   }
 
   /** Those that are open in this thread. */
@@ -245,6 +253,7 @@ export class XskSocket implements Disposable {
     const { engine, umem } = this;
     if (engine.sending !== 0) engine.reap();
     engine.pay();
+    if (engine.foreign) checkReceived(engine, n);
     const { rx, counters } = engine;
     const count = Math.min(n, rx.available());
     const packets: Packet[] = [];

@@ -208,7 +208,13 @@ export class Umem implements Disposable {
 
   /** @internal Asks the kernel again to send what it did not take from its sockets' TX rings. */
   kick(): void {
-    for (let i = 0; i < this.engines.length; i++) (this.engines[i] as Engine).kick();
+    for (let i = 0; i < this.engines.length; i++) {
+      const engine = this.engines[i] as Engine;
+      if (!engine.unsent) continue;
+      // The kernel takes nothing while the completion ring is full, and one that only sends has nobody else to empty it.
+      engine.reap();
+      engine.kick();
+    }
   }
 
   /** @internal Registers the memory with a socket, the first of those that share it. */
@@ -259,7 +265,13 @@ function complete(options: UmemOptions): Required<UmemOptions> {
   };
 }
 
-function checkSizes({ frameSize, frameCount, headroom, unaligned }: Required<UmemOptions>): void {
+/** @internal Throws XDPCTL_E_XSK_SIZE for sizes that the kernel refuses. */
+export function checkSizes({
+  frameSize,
+  frameCount,
+  headroom,
+  unaligned,
+}: Required<Omit<UmemOptions, "checked">>): void {
   const refuse = (what: string, remedy: string): never => {
     throw new XdpctlError("XDPCTL_E_XSK_SIZE", what, { remedy });
   };

@@ -24,13 +24,11 @@ export function registerOpen(xsk: Command, context: Context): void {
   for (const option of command.options) if (skipped.has(option.long ?? "")) option.hideHelp();
   command
     .argument("<command...>", "the program, after `--`")
-    .passThroughOptions()
-    .action(async (name: string, words: string[], given: SocketArguments) => {
+    .action(async (name: string, [file = "", ...args]: string[], given: SocketArguments) => {
       if (context.kind !== "shell") throw usage("the REPL can't become another program", "use it from a shell");
       const { findCommand, keepCapabilitiesFromChildren, placeDescriptors, replaceProcess, restoreStandardStreams } =
         await import("../../linux/index.js");
       const { PreparedSocket, Umem } = await import("../../xsk/index.js");
-      const [file = "", ...args] = words[0] === "--" ? words.slice(1) : words;
       if (file === "") throw usage("`xsk open` needs a command", "write it after `--`");
       const path = findCommand(file, process.env.PATH ?? "");
       const umem = Umem.create({ frameCount: given.frames, checked: false });

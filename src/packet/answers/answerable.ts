@@ -34,7 +34,8 @@ function betweenHosts(frame: FrameView): boolean {
  */
 export function answerable(frame: FrameView): ChecksumState {
   if (frame.transport === 0 || !betweenHosts(frame)) return CHECKSUM.WRONG;
-  if (frame.network === ETHERTYPE.IPV4 && !frame.ipv4.checksumValid) return CHECKSUM.WRONG;
+  const v4 = frame.network === ETHERTYPE.IPV4;
+  if (v4 ? !(frame.ipv4.checksumValid && frame.ipv4.optionsValid) : !frame.ipv6.extensionsValid) return CHECKSUM.WRONG;
   return frame.checksumState();
 }
 

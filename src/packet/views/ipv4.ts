@@ -3,6 +3,8 @@ import { checksumOf, checksumOf20, replaceU16 } from "./checksum.js";
 import { holds, View } from "./view.js";
 import { setU16, setU32, swapBytes, u16At, u32At } from "./wire.js";
 
+const OPTION = { END: 0, NOP: 1, LOOSE_ROUTE: 131, STRICT_ROUTE: 137 } as const;
+
 /** An IPv4 header (RFC 791). `at` checks version and lengths; the checksum is checked on request. */
 export class IPv4View extends View {
   at(bytes: Uint8Array, start: number, end: number): boolean {
@@ -26,6 +28,24 @@ export class IPv4View extends View {
 
   get hasOptions(): boolean {
     return this.payloadStart - this.start > 20;
+  }
+
+  /** Whether a host would take its options: each ends within the header, and none is a source route. */
+  get optionsValid(): boolean {
+    const { bytes, payloadStart } = this;
+    for (let at = this.start + 20; at < payloadStart; ) {
+      const kind = bytes[at] as number;
+      if (kind === OPTION.END) return true;
+      if (kind === OPTION.NOP) {
+        at++;
+        continue;
+      }
+      if (kind === OPTION.LOOSE_ROUTE || kind === OPTION.STRICT_ROUTE || at + 1 === payloadStart) return false;
+      const length = bytes[at + 1] as number;
+      if (length < 2 || at + length > payloadStart) return false;
+      at += length;
+    }
+    return true;
   }
 
   get tos(): number {

@@ -6,6 +6,26 @@ import { setU16, setU32, swapBytes, u16At, u32At } from "./wire.js";
 /** Extension headers that are walked; `at` is false for a packet with more. */
 const MAX_EXTENSIONS = 8;
 
+const PAD_1 = 0;
+
+const isFollowed = (protocol: number): boolean =>
+  protocol === IP_PROTOCOL.DESTINATION || protocol === IP_PROTOCOL.ROUTING;
+
+/** Of an option that isn't known, the upper two bits say whether the packet may be read on (RFC 8200 §4.2). */
+function skipsOptions(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; ) {
+    const type = bytes[at] as number;
+    if (type === PAD_1) {
+      at++;
+      continue;
+    }
+    if (at + 1 === end || type >= 0x40) return false;
+    at += 2 + (bytes[at + 1] as number);
+    if (at > end) return false;
+  }
+  return true;
+}
+
 /** An IPv6 header (RFC 8200) with its extension headers. Jumbograms are not read. */
 export class IPv6View extends View {
   /** What follows the extension headers; in a later fragment, what the whole packet has at that place. */
@@ -66,6 +86,25 @@ export class IPv6View extends View {
     this.protocol = protocol;
     this.payloadStart = at;
     this.extensions = count;
+    return true;
+  }
+
+  /**
+   * Whether a host would read on behind its extension headers: those of options whose every option ends within and may be
+   * skipped, hop-by-hop ones first of all, and routing headers that have been followed.
+   */
+  get extensionsValid(): boolean {
+    if (this.routed || this.isFragment) return false;
+    const { bytes } = this;
+    let protocol = this.nextHeader;
+    let at = this.start + 40;
+    for (let count = 0; count < this.extensions; count++) {
+      const end = at + ((bytes[at + 1] as number) + 1) * 8;
+      if (protocol === IP_PROTOCOL.HOP_BY_HOP ? count !== 0 : !isFollowed(protocol)) return false;
+      if (protocol !== IP_PROTOCOL.ROUTING && !skipsOptions(bytes, at + 2, end)) return false;
+      protocol = bytes[at] as number;
+      at = end;
+    }
     return true;
   }
 
