@@ -55,7 +55,7 @@ export async function serve(
     engine,
     cursor,
     handler,
-    turn: engine.multiBuffer ? turnLarge : turn,
+    turn: engine.multiBuffer || engine.umem.metadata !== undefined ? turnLarge : turn,
     where,
     signal,
     batch,

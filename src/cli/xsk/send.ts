@@ -30,7 +30,7 @@ export function numbered(umem: Umem, template: UdpTemplate): FrameHandler {
   const { length } = template;
   let number = 0;
   return (frame: Frame) => {
-    const index = frame.first / frameSize;
+    const index = Math.floor(frame.first / frameSize);
     if (written[index] === 0) {
       template.write(frame.bytes, frame.start, number, PERF.PING);
       written[index] = 1;

@@ -14,7 +14,7 @@ import { QueueWorker } from "./queue.js";
 import { workerPath } from "./worker-path.js";
 
 export interface ServeAllOptions
-  extends Omit<XskOptions, "queue" | "redirect">,
+  extends Omit<XskOptions, "queue" | "redirect" | "onTimestamp">,
     Omit<ServeOptions, "signal" | "loop" | "wait"> {
   /** `poll` (the default) or `spin`: a worker has no event loop to wait in. */
   wait?: "poll" | "spin";
