@@ -184,12 +184,7 @@ export class Cursor extends Span implements Frame {
   /** Makes the packet of a frame that is taken. */
   readonly #keep: (cursor: Cursor) => Packet;
 
-  constructor(
-    bytes: Uint8Array,
-    view: DataView,
-    keep: (cursor: Cursor) => Packet,
-    metadata: TxMetadata | undefined,
-  ) {
+  constructor(bytes: Uint8Array, view: DataView, keep: (cursor: Cursor) => Packet, metadata: TxMetadata | undefined) {
     super(bytes, view, metadata);
     this.#keep = keep;
   }

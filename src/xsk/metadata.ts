@@ -62,7 +62,12 @@ export class TxMetadata {
   readonly memory: { readonly view: DataView; readonly frameSize: number; readonly length: number };
 
   constructor(
-    memory: { readonly view: DataView; readonly frameSize: number; readonly frameCount: number; readonly length: number },
+    memory: {
+      readonly view: DataView;
+      readonly frameSize: number;
+      readonly frameCount: number;
+      readonly length: number;
+    },
     { softwareChecksum = false, launchTime = false }: TxMetadataOptions,
   ) {
     this.memory = memory;

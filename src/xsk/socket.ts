@@ -139,7 +139,8 @@ export class XskSocket implements Disposable {
       ifindex: link.index,
       queue,
       rings,
-      copy: umem.metadata === undefined ? (options.copy ?? "auto") : copyFor(umem.metadata, link, options.copy ?? "auto"),
+      copy:
+        umem.metadata === undefined ? (options.copy ?? "auto") : copyFor(umem.metadata, link, options.copy ?? "auto"),
       needWakeup: options.needWakeup ?? true,
       multiBuffer: options.multiBuffer ?? false,
       busyPoll: options.busyPoll,
@@ -231,9 +232,7 @@ export class XskSocket implements Disposable {
     this.#assertOpen();
     const { engine } = this;
     const plain = this.umem.metadata === undefined;
-    const sent = plain
-      ? produce(engine, this.#maker, handler, n)
-      : produceAnnotated(engine, this.#maker, handler, n);
+    const sent = plain ? produce(engine, this.#maker, handler, n) : produceAnnotated(engine, this.#maker, handler, n);
     this.#check();
     return sent;
   }
@@ -314,7 +313,11 @@ export class XskSocket implements Disposable {
           throw new XdpctlError("XDPCTL_E_FRAME", "a checksum was asked for outside of the packet");
         const frame = packet.leave();
         umem.owners?.move(frame, OWNER.user, OWNER.tx);
-        engine.stage(start, length, metadata === undefined ? 0 : metadata.write(packet, frame, start, engine.timestamps));
+        engine.stage(
+          start,
+          length,
+          metadata === undefined ? 0 : metadata.write(packet, frame, start, engine.timestamps),
+        );
       }
     } finally {
       packets.splice(0, sent);
