@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { openRoute } from "../../netlink/index.js";
-import type { XskSocket } from "../../xsk/index.js";
 
-/** What the kernel says of the interface of a socket. */
+/** What the kernel says of an interface. */
 export interface InterfaceFacts {
   /** `02:00:00:00:00:01` */
   readonly mac: string;
@@ -11,11 +10,12 @@ export interface InterfaceFacts {
   readonly veth: boolean;
 }
 
-export function interfaceFacts(nic: XskSocket): InterfaceFacts {
+/** By its name or its number. */
+export function interfaceFacts(which: string | number): InterfaceFacts {
   const route = openRoute();
   try {
-    const link = route.link(nic.ifindex);
-    const addresses = route.addresses().filter(({ index }) => index === nic.ifindex);
+    const link = route.link(which);
+    const addresses = route.addresses().filter(({ index }) => index === link?.index);
     return {
       mac: link?.address ?? "",
       addresses: addresses.map(({ address }) => address),

@@ -7,7 +7,8 @@ import type { Context } from "../context.js";
 import { parseCount, parseDuration } from "../quantities.js";
 import { parsePort } from "../targets.js";
 import { type Endpoint, LEAST_SIZE, MOST_SIZE, parseEndpoint, pathTo } from "./ends.js";
-import { type BareArguments, type BareOptions, type Bench, bareOptions, needEnd, withSocket } from "./socket.js";
+import { needsEnd } from "./options.js";
+import { type BareArguments, type BareOptions, type Bench, bareOptions, withSocket } from "./socket.js";
 import { quantiles, quantilesText, Timings } from "./timings.js";
 
 interface LatencyArguments extends BareArguments {
@@ -64,7 +65,7 @@ function waiting(text: string): string {
 }
 
 async function listen(context: Context, name: string, given: LatencyArguments, port: number): Promise<void> {
-  needEnd(context, given);
+  needsEnd(context, given);
   await withSocket(context, name, given, { filter: { protocol: "udp", port } }, async ({ nic, signal, say }) => {
     const left = given.count ?? Number.POSITIVE_INFINITY;
     let answered = 0;

@@ -32,12 +32,6 @@ export function bareOptions(command: Command): Command {
     .option("--stats [interval]", "show where the packets went, every second or so", parser(parseDuration));
 }
 
-/** In a script nobody presses Ctrl-C. */
-export function needEnd(context: Context, given: { count?: number; for?: number }): void {
-  if (context.kind === "script" && given.count === undefined && given.for === undefined)
-    throw usage("in a script, this has no end", "write --count N or --for DURATION");
-}
-
 /** What the command wants of its socket, and of the packets that it sends. */
 export type BareOptions = XskOptions & Pick<UmemOptions, "txMetadata">;
 

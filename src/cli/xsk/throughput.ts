@@ -7,7 +7,8 @@ import { parseCount, parseDuration, parseRate } from "../quantities.js";
 import { parsePort } from "../targets.js";
 import { type Endpoint, LEAST_SIZE, MOST_SIZE, parseEndpoint, pathTo } from "./ends.js";
 import { sendAll } from "./send.js";
-import { type BareArguments, bareOptions, needEnd, withSocket } from "./socket.js";
+import { needsEnd } from "./options.js";
+import { type BareArguments, bareOptions, withSocket } from "./socket.js";
 
 interface ThroughputArguments extends BareArguments {
   listen?: number;
@@ -50,7 +51,7 @@ export function registerThroughput(xsk: Command, context: Context): void {
 }
 
 async function count(context: Context, name: string, given: ThroughputArguments, port: number): Promise<void> {
-  needEnd(context, given);
+  needsEnd(context, given);
   await withSocket(context, name, given, { filter: { protocol: "udp", port } }, async ({ nic, signal, say }) => {
     const header = { number: 0, operation: 0 };
     const left = given.count ?? Number.POSITIVE_INFINITY;
