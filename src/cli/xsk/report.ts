@@ -63,7 +63,7 @@ export function placeOf(nic: XskSocket) {
 }
 
 function jsonOf({ facts, statistics, counts }: Column, seconds: number, last: boolean): string {
-  return JSON.stringify({ ...statistics, ...facts, seconds, ...counts, ...(last ? { last } : {}) });
+  return JSON.stringify({ ...facts, seconds, ...statistics, ...counts, ...(last ? { last } : {}) });
 }
 
 const ROWS: readonly [string, (s: XskStatistics) => number, string][] = [
