@@ -6,6 +6,8 @@ export interface InterfaceFacts {
   /** `02:00:00:00:00:01` */
   readonly mac: string;
   readonly addresses: readonly string[];
+  /** Bytes. */
+  readonly mtu: number;
   /** Its other end may leave checksums to it, as to a device. */
   readonly veth: boolean;
 }
@@ -19,6 +21,7 @@ export function interfaceFacts(which: string | number): InterfaceFacts {
     return {
       mac: link?.address ?? "",
       addresses: addresses.map(({ address }) => address),
+      mtu: link?.mtu ?? Number.POSITIVE_INFINITY,
       veth: link?.kind === "veth",
     };
   } finally {

@@ -94,6 +94,7 @@ const OWN: Readonly<Record<string, readonly [title: string, where: string]>> = {
   tunnelled: ["tunnelled", "sent on as datagrams; their frames count as dropped"],
   lost: ["lost", "datagrams that the kernel did not send"],
   emerged: ["emerged", "datagrams that became frames"],
+  unshown: ["not shown", "the reader of --dump was too slow"],
   malformed: ["malformed", "datagrams that can be no frame"],
 };
 
