@@ -67,6 +67,7 @@ const groups = [
       packet: "src/packet/index.ts",
       xsk: "src/xsk/index.ts",
       "xsk-worker": "src/xsk/all/worker.ts",
+      "xsk-queue": "src/cli/xsk/queue-worker.ts",
     },
     // The entries share their modules, so that an object of one is an object to the others. The chunks lie beside them:
     // a file that is found relative to `import.meta.url` is found from each.

@@ -74,6 +74,8 @@ export interface VmSpec {
   /** MiB */
   readonly memory: number;
   readonly cpus: number;
+  /** Whether AF_XDP sockets get its NICs' frames without a copy; no by default. */
+  readonly zerocopy?: boolean;
   /** Whether its root may run `lab` commands on the host. */
   readonly lab: boolean;
   /**

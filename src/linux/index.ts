@@ -3,6 +3,7 @@ export * from "./address.js";
 export * from "./affinity.js";
 export * from "./capability.js";
 export * from "./channels.js";
+export * from "./clock.js";
 export * from "./counters.js";
 export * from "./datagram.js";
 export * from "./epoll.js";

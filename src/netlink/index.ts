@@ -56,6 +56,7 @@ export {
   type MptcpServer,
   type MptcpStream,
 } from "./mptcp-stream.js";
+export { type DeviceFeatures, deviceFeatures } from "./netdev.js";
 export { hasMasquerade, type MasqueradeSpec, setMasquerade } from "./nftables.js";
 export {
   type NetemSettings,

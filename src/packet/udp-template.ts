@@ -13,6 +13,9 @@ import { setU16, setU32, u16At } from "./views/wire.js";
 export const PERF = { PING: 0, PONG: 1, SYN: 99, ACK: 100 } as const;
 /** Bytes of number and operation: the least payload. */
 export const PERF_BYTES = 5;
+/** What follows where a run has a token: `xdpr`, and the token (32 bits, network order). */
+export const RUN_MARK = 0x78647072;
+export const RUN_BYTES = PERF_BYTES + 8;
 
 export interface UdpEnds {
   /** Of this interface and of the next hop: text or 6 bytes. */
@@ -39,20 +42,26 @@ export class UdpTemplate {
 
   /**
    * `size`: bytes of the frame without its check sequence; a smaller one is made as large as headers and number need.
+   * `token`: 32 bits that all frames of a run carry after the operation, by which `readRun` knows them.
    * @throws XDPCTL_E_USAGE for what is no MAC or address, or a frame too large for IP.
    */
-  constructor(ends: UdpEnds, size: number) {
+  constructor(ends: UdpEnds, size: number, token?: number) {
     const [src, dst] = [parseAddress(ends.src), parseAddress(ends.dst)];
     const v4 = src.family === 4;
     this.payloadAt = 14 + (v4 ? 20 : 40) + 8;
-    const payload = new Uint8Array(Math.max(PERF_BYTES, size - this.payloadAt));
+    const least = token === undefined ? PERF_BYTES : RUN_BYTES;
+    const payload = new Uint8Array(Math.max(least, size - this.payloadAt));
+    if (token !== undefined) {
+      setU32(payload, PERF_BYTES, RUN_MARK);
+      setU32(payload, PERF_BYTES + 4, token);
+    }
     const udp = buildUdp(ends, { src: src.bytes, dst: dst.bytes }, payload);
     const ip = v4
       ? buildIPv4Packet({ src: src.bytes, dst: dst.bytes, protocol: IP_PROTOCOL.UDP, dontFragment: true }, udp)
       : buildIPv6Packet({ src: src.bytes, dst: dst.bytes, protocol: IP_PROTOCOL.UDP }, udp);
     const etherType = v4 ? ETHERTYPE.IPV4 : ETHERTYPE.IPV6;
     this.bytes = buildEthernet({ src: macOf(ends.srcMac), dst: macOf(ends.dstMac), etherType }, ip);
-    // The payload is all zero: the inverse of the checksum is the sum of the rest.
+    // Number and operation are zero: the inverse of the checksum is the sum of the rest.
     this.#sum = ~u16At(this.bytes, this.payloadAt - 2) & 0xffff;
   }
 

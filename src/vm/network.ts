@@ -6,21 +6,31 @@ import { inNamespaces, needCapabilities, openTap, type Tap } from "../linux/inde
 import { openRoute } from "../netlink/index.js";
 import type { Device } from "./qemu.js";
 
+export interface NicOptions {
+  /**
+   * The guest's driver may give AF_XDP sockets its frames without a copy: virtio-net does so since Linux 6.11, for a device that
+   * takes the addresses of the DMA API (VIRTIO_F_ACCESS_PLATFORM).
+   */
+  readonly zerocopy?: boolean;
+}
+
 /** A NIC of a guest: QEMU's own network, or a port of a bridge. */
-export type GuestNetwork =
-  | { readonly kind: "user" }
-  | {
-      readonly kind: "bridge";
-      readonly bridge: string;
-      /** Path of the network namespace that has the bridge; this one by default. */
-      readonly namespace?: string;
-      /** A new one by default. */
-      readonly mac?: string;
-      /** Whether a lease is asked for: yes by default. */
-      readonly dhcp?: boolean;
-      /** Without receive offloads its packets are never larger than those on the wire. */
-      readonly offloads?: boolean;
-    };
+export type GuestNetwork = NicOptions &
+  (
+    | { readonly kind: "user" }
+    | {
+        readonly kind: "bridge";
+        readonly bridge: string;
+        /** Path of the network namespace that has the bridge; this one by default. */
+        readonly namespace?: string;
+        /** A new one by default. */
+        readonly mac?: string;
+        /** Whether a lease is asked for: yes by default. */
+        readonly dhcp?: boolean;
+        /** Without receive offloads its packets are never larger than those on the wire. */
+        readonly offloads?: boolean;
+      }
+  );
 
 /** A MAC address of our own: locally administered, and not that of another guest on the same bridge. */
 function freshMac(): string {
@@ -81,8 +91,11 @@ export class Networks {
     try {
       for (const [i, network] of networks.entries()) {
         const id = networkId(i);
+        const { zerocopy = false } = network;
         if (network.kind === "user") {
-          this.devices.push(nic(id, ["-netdev", `user,id=${id}`], 1, freshMac()));
+          this.devices.push(
+            nic({ id, backend: `user,id=${id}`, queues: 1, mac: freshMac(), offloads: true, zerocopy }),
+          );
           continue;
         }
         const { mac = freshMac(), offloads = true } = network;
@@ -94,7 +107,7 @@ export class Networks {
           this.#ports.push(port);
           this.fds.push(...port.tap.fds);
         }
-        this.devices.push(nic(id, ["-netdev", `tap,id=${id},fds=${fds.join(":")}`], queues, mac, offloads));
+        this.devices.push(nic({ id, backend: `tap,id=${id},fds=${fds.join(":")}`, queues, mac, offloads, zerocopy }));
       }
     } catch (error) {
       this.close();
@@ -110,9 +123,20 @@ export class Networks {
 
 const OFFLOADS = ["guest_csum", "guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo"];
 
-function nic(id: string, backend: string[], queues: number, mac: string, offloads = true): Device {
+interface Nic {
+  readonly id: string;
+  /** The value of -netdev. */
+  readonly backend: string;
+  readonly queues: number;
+  readonly mac: string;
+  readonly offloads: boolean;
+  readonly zerocopy: boolean;
+}
+
+function nic({ id, backend, queues, mac, offloads, zerocopy }: Nic): Device {
   const words = ["virtio-net-pci", `netdev=${id}`, `mac=${mac}`, "romfile="];
   if (queues > 1) words.push("mq=on", `vectors=${2 * queues + 2}`);
   if (!offloads) words.push(...OFFLOADS.map((name) => `${name}=off`));
-  return { qemu: [...backend, "-device", words.join(",")] };
+  if (zerocopy) words.push("iommu_platform=on", "disable-legacy=on");
+  return { qemu: ["-netdev", backend, "-device", words.join(",")] };
 }

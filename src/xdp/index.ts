@@ -5,7 +5,7 @@ export { Attachments, type Loaded, type LoadOutcome, type LoadRequest } from "./
 export { type CaptureHook, closeHook, findHook, hookOf } from "./hook.js";
 export { attach, XdpAttachment } from "./public.js";
 export { XdpInterface } from "./interface.js";
-export { type ForeignPlace, restoreProgram } from "./swap.js";
+export { type ForeignPlace, isAttached, restoreProgram } from "./swap.js";
 export {
   type Count,
   isStats,

@@ -61,3 +61,13 @@ export function restoreProgram(place: ForeignPlace, expected: BpfProgram, next: 
     route.close();
   }
 }
+
+/** Whether an interface of the calling thread's namespace has this program now. */
+export function isAttached(ifindex: number, program: BpfProgram): boolean {
+  const route = openRoute();
+  try {
+    return route.link(ifindex)?.xdp.progId === program.id;
+  } finally {
+    route.close();
+  }
+}

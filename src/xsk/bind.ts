@@ -133,7 +133,7 @@ function refused(number: number, place: Place): XdpctlError {
         return new XdpctlError("XDPCTL_E_ZERO_COPY", `the driver of ${name} refuses zero copy on queue ${queue}`, {
           ...details,
           remedy:
-            "use copy mode; virtio-net (Linux 6.11) needs a device with VIRTIO_F_ACCESS_PLATFORM: QEMU's iommu_platform=on",
+            "use copy mode; virtio-net (Linux 6.11) needs a device with VIRTIO_F_ACCESS_PLATFORM: `vm run --net user,zerocopy`, QEMU's iommu_platform=on",
         });
       return new XdpctlError("XDPCTL_E_NO_QUEUE", `${name} has no queue ${queue}, or not this way`, {
         ...details,

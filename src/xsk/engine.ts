@@ -3,6 +3,7 @@ import { errno, wakeReceive, wakeSend } from "../linux/index.js";
 import { Counters } from "./counters.js";
 import { OWNER } from "./owners.js";
 import type { Ring, Rings } from "./ring.js";
+import type { TxTimestamps } from "./timestamps.js";
 import type { Umem } from "./umem.js";
 
 /** The kernel is to be asked again: no failure. */
@@ -43,6 +44,8 @@ export class Engine {
   failure = 0;
   /** A batch is under way: its loop holds views of the rings. */
   busy = false;
+  /** Of packets that asked for them (TX metadata). */
+  timestamps: TxTimestamps | undefined;
   /** Slots of the TX ring that the batch under way may need: a handler that sends more of its own can't have them. */
   reserved = 0;
   readonly #frameSize: number;
@@ -69,6 +72,7 @@ export class Engine {
     for (let i = 0; i < engines.length; i++) {
       const engine = engines[i] as Engine;
       if (engine.sending !== 0 && (this.owed !== 0 || engine.unsent)) return true;
+      if (engine.timestamps !== undefined && engine.timestamps.pending !== 0) return true;
     }
     return false;
   }
@@ -106,6 +110,7 @@ export class Engine {
     const { completion, umem } = this;
     const n = completion.available();
     if (n === 0) return;
+    if (this.timestamps !== undefined) this.timestamps.collect(completion, n);
     // The loop of a batch writes into the fill ring itself, and has not told it yet.
     const direct = this.busy ? 0 : n < this.owed ? n : this.owed;
     const fits = umem.freeCount + n <= umem.frameCount;

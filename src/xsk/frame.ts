@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
+import { noMetadata, type TxMetadata, type TxRequests } from "./metadata.js";
 import type { Packet } from "./packet.js";
 import type { XskSocket } from "./socket.js";
 
@@ -20,7 +21,7 @@ export enum Verdict {
  *
  * What is neither sent, forwarded nor taken is dropped.
  */
-export interface Frame {
+export interface Frame extends TxRequests {
   /** The whole UMEM. */
   readonly bytes: Uint8Array;
   /** The same, for numbers of several bytes. */
@@ -69,17 +70,29 @@ export interface Frame {
 }
 
 /** Where a packet lies in its frame, and how that may change. */
-export class Span {
+export class Span implements TxRequests {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   start = 0;
   end = 0;
   first = 0;
   limit = 0;
+  /** @internal What it asks for: bits of XDP_TXMD_FLAGS_*, and what belongs to them. */
+  requests = 0;
+  /** @internal */
+  checksumStart = 0;
+  /** @internal */
+  checksumOffset = 0;
+  /** @internal */
+  tag = 0;
+  /** @internal */
+  launchTime = 0n;
+  readonly #metadata: TxMetadata | undefined;
 
-  constructor(bytes: Uint8Array, view: DataView) {
+  constructor(bytes: Uint8Array, view: DataView, metadata: TxMetadata | undefined) {
     this.bytes = bytes;
     this.view = view;
+    this.#metadata = metadata;
   }
 
   get length(): number {
@@ -151,6 +164,18 @@ export class Span {
     return true;
   }
 
+  requestChecksum(start?: number, offset = 0): boolean {
+    return (this.#metadata ?? noMetadata()).askChecksum(this, start, offset);
+  }
+
+  requestTimestamp(tag = 0): void {
+    (this.#metadata ?? noMetadata()).askTimestamp(this, tag);
+  }
+
+  requestLaunchTime(nanoseconds: bigint): void {
+    (this.#metadata ?? noMetadata()).askLaunchTime(this, nanoseconds);
+  }
+
   #refuse(n: number, where: string, most: number): never {
     throw new XdpctlError("XDPCTL_E_FRAME", `${n} bytes of a frame that has ${most} ${where}`);
   }
@@ -164,8 +189,8 @@ export class Cursor extends Span implements Frame {
   /** Makes the packet of a frame that is taken. */
   readonly #keep: (cursor: Cursor) => Packet;
 
-  constructor(bytes: Uint8Array, view: DataView, keep: (cursor: Cursor) => Packet) {
-    super(bytes, view);
+  constructor(bytes: Uint8Array, view: DataView, keep: (cursor: Cursor) => Packet, metadata: TxMetadata | undefined) {
+    super(bytes, view, metadata);
     this.#keep = keep;
   }
 

@@ -39,6 +39,8 @@ export class PreparedSocket implements Disposable {
 
   /** As `XskSocket.open`, which says what it takes and throws; the UMEM is not to be used here. */
   static open(umem: Umem, name: string, options: XskOptions = {}): PreparedSocket {
+    if (umem.metadata !== undefined)
+      throw new XdpctlError("XDPCTL_E_USAGE", "a UMEM with TX metadata can't be handed over");
     const link = findInterface(name);
     if (!link.up) throw new XdpctlError("XDPCTL_E_INTERFACE_DOWN", `${link.name} is down`);
     const rings = ringSizes(umem, options.rings ?? {});

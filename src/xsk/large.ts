@@ -15,9 +15,14 @@ const frames = new Int32Array(256);
  * `turn` for a socket that takes packets of several frames. Such a packet is copied into the room behind the UMEM's frames, where
  * the handler sees it in one piece, and from there into frames again when it is sent: copying costs less than a handler that
  * must look where it may read on. Packets of one frame are worked on in place.
+ *
+ * It is for sockets with TX metadata, too, so that nobody else's batches know of that.
  */
 export function turnLarge(engine: Engine, cursor: Cursor, handler: FrameHandler, budget: number): number {
   if (engine.sending !== 0) engine.reap();
+  if (engine.timestamps !== undefined) engine.timestamps.deliver();
+  // It was closed by who got a timestamp.
+  if (engine.fd < 0) return 0;
   if (engine.owed !== 0) engine.pay();
   const { rx, fill, umem, counters } = engine;
   const last = (rx.consumer + rx.available()) | 0;
@@ -90,6 +95,7 @@ function point({ rx, umem }: Engine, cursor: Cursor, at: number, count: number):
   const { slots, mask } = rx;
   cursor.fragments = count;
   cursor.verdict = Verdict.drop;
+  cursor.requests = 0;
   if (count > 1) {
     cursor.first = umem.length;
     cursor.limit = umem.length + LINEAR_BYTES;
@@ -102,8 +108,9 @@ function point({ rx, umem }: Engine, cursor: Cursor, at: number, count: number):
     const start = address + ((slots[slot + 1] as number) >>> 16);
     const length = slots[slot + 2] as number;
     if (count === 1) {
-      cursor.first = umem.frameOf(address);
-      cursor.limit = cursor.first + umem.frameSize;
+      const frame = umem.frameOf(address);
+      cursor.first = frame + umem.reserve;
+      cursor.limit = frame + umem.frameSize;
       cursor.start = start;
       cursor.end = start + length;
       return true;
@@ -118,13 +125,16 @@ function point({ rx, umem }: Engine, cursor: Cursor, at: number, count: number):
 /** Sends or forwards the packet. Returns how many of its frames are left over. */
 function leave(engine: Engine, cursor: Cursor, count: number): number {
   const { umem, counters } = engine;
+  const { metadata, reserve } = umem;
   const away = cursor.verdict === Verdict.elsewhere;
-  if (count === 1 && away) return elsewhere(engine, cursor, frames[0] as number) ? 0 : 1;
+  if (count === 1 && away && metadata === undefined) return elsewhere(engine, cursor, frames[0] as number) ? 0 : 1;
   const to = away ? cursor.target?.engine : engine;
   const { start, end, first, limit } = cursor;
   const size = end - start;
-  const needed = count === 1 ? 1 : Math.ceil(size / umem.frameSize);
-  const inside = size > 0 && start >= first && end <= limit && needed <= MOST_SENT;
+  const room = umem.frameSize - reserve;
+  const needed = count === 1 ? 1 : Math.ceil(size / room);
+  const allowed = metadata === undefined || metadata.allows(cursor, count === 1 ? size : Math.min(size, room));
+  const inside = size > 0 && start >= first && end <= limit && needed <= MOST_SENT && allowed;
   if (!inside || to === undefined || to.umem !== umem || to.fd < 0 || (needed > 1 && !to.multiBuffer)) {
     counters.invalid++;
     return count;
@@ -138,14 +148,17 @@ function leave(engine: Engine, cursor: Cursor, count: number): number {
   for (let i = 0; i < needed; i++) {
     const frame = frames[i] as number;
     umem.owners?.move(frame, OWNER.user, OWNER.tx);
+    const at = count === 1 ? start : frame + reserve;
+    // The first frame of a packet says what it asks for.
+    const asked = metadata === undefined || i > 0 ? 0 : metadata.write(cursor, frame, at, to.timestamps);
     if (count === 1) {
-      to.stage(start, size);
+      to.stage(start, size, asked);
       break;
     }
-    const from = start + i * umem.frameSize;
-    const until = Math.min(end, from + umem.frameSize);
-    umem.bytes.copyWithin(frame, from, until);
-    to.stage(frame, until - from, until < end ? XDP_PKT_CONTD : 0);
+    const from = start + i * room;
+    const until = Math.min(end, from + room);
+    umem.bytes.copyWithin(at, from, until);
+    to.stage(at, until - from, asked | (until < end ? XDP_PKT_CONTD : 0));
   }
   if (away) {
     counters.forwarded++;

@@ -16,9 +16,9 @@ export class Packet extends Span implements Disposable {
   #gone = false;
 
   private constructor(umem: Umem, frame: number, start: number, end: number) {
-    super(umem.bytes, umem.view);
+    super(umem.bytes, umem.view, umem.metadata);
     this.#umem = umem;
-    this.first = frame;
+    this.first = frame + umem.reserve;
     this.limit = frame + umem.frameSize;
     this.start = start;
     this.end = end;
@@ -67,14 +67,14 @@ export class Packet extends Span implements Disposable {
   leave(): number {
     if (this.#gone) throw new XdpctlError("XDPCTL_E_FRAME", `the packet at ${this.first} was sent or freed already`);
     this.#gone = true;
-    const { first } = this;
-    this.#umem.held[first / this.#umem.frameSize] = 0;
+    const frame = this.#umem.frameOf(this.first);
+    this.#umem.held[frame / this.#umem.frameSize] = 0;
     // What is done to it from now on is done to nothing.
     this.start = 0;
     this.end = 0;
     this.limit = 0;
     this.first = 0;
-    return first;
+    return frame;
   }
 
   /** Gives the frame back. A second time is an error (XDPCTL_E_FRAME): the frame may be another packet's by then. */

@@ -52,7 +52,7 @@ export async function serve(
   const wait = options.wait ?? (isMainThread ? "loop" : "poll");
   const { batch = BATCH, yieldMs = YIELD_MS } = options;
   const spin = wait === "spin";
-  const ours = engine.multiBuffer ? turnLarge : turn;
+  const ours = engine.multiBuffer || engine.umem.metadata !== undefined ? turnLarge : turn;
   const service: Service = {
     engine,
     cursor,

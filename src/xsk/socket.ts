@@ -8,16 +8,19 @@ import { bindSocket, type BusyPoll, type CopyMode, type CopyRequest, makeSocket,
 import { kernelStatistics, type XskStatistics } from "./counters.js";
 import { Engine } from "./engine.js";
 import { failureOf } from "./failure.js";
+import { copyFor } from "./features.js";
 import { checkReceived } from "./foreign.js";
 import { Cursor } from "./frame.js";
 import { findInterface } from "./interface.js";
 import { OWNER } from "./owners.js";
 import { Packet } from "./packet.js";
+import { produceAnnotated } from "./annotated.js";
 import { produce } from "./produce.js";
 import { directTo, Redirect, redirectRules } from "./redirect.js";
 import { checkRingSizes, checkRingsMade, mapRings, type RingSizes } from "./ring.js";
 import type { RedirectRule } from "./rule.js";
 import { type ServeOptions, serve } from "./serve.js";
+import { type TimestampHandler, TxTimestamps } from "./timestamps.js";
 import type { FrameHandler } from "./turn.js";
 import type { Umem } from "./umem.js";
 
@@ -48,6 +51,11 @@ export interface XskOptions {
   multiBuffer?: boolean;
   /** Packets that one wake-up sends in copy mode (Linux 6.17; 32 before); 256 by default, where the kernel has it. */
   sendBudget?: number;
+  /**
+   * Is called for each packet that asked for its timestamp (`txMetadata` of the UMEM), some time after it was sent: by `serve`,
+   * `produce`, `receive` or `send` of this socket. It must not be asynchronous; the object is one for all.
+   */
+  onTimestamp?: TimestampHandler;
 }
 
 const DEFAULT_RING = 2048;
@@ -107,9 +115,9 @@ export class XskSocket implements Disposable {
     this.mode = this.#redirect?.attachment.mode;
     this.fallback = this.#redirect?.attachment.fallback;
     const { umem } = this;
-    const keep = ({ first, start, end }: Cursor): Packet => Packet.on(umem, first, start, end);
-    this.#cursor = new Cursor(umem.bytes, umem.view, keep);
-    this.#maker = new Cursor(umem.bytes, umem.view, keep);
+    const keep = ({ first, start, end }: Cursor): Packet => Packet.on(umem, umem.frameOf(first), start, end);
+    this.#cursor = new Cursor(umem.bytes, umem.view, keep, umem.metadata);
+    this.#maker = new Cursor(umem.bytes, umem.view, keep, umem.metadata);
   }
 
   /**
@@ -132,7 +140,8 @@ export class XskSocket implements Disposable {
       ifindex: link.index,
       queue,
       rings,
-      copy: options.copy ?? "auto",
+      copy:
+        umem.metadata === undefined ? (options.copy ?? "auto") : copyFor(umem.metadata, link, options.copy ?? "auto"),
       needWakeup: options.needWakeup ?? true,
       multiBuffer: options.multiBuffer ?? false,
       busyPoll: options.busyPoll,
@@ -154,6 +163,8 @@ export class XskSocket implements Disposable {
       how = redirection(place, options);
       if (how instanceof Redirect) how.direct(queue, socket.fd);
       else if (how !== undefined) directTo(how, queue, socket.fd);
+      if (umem.metadata !== undefined && options.onTimestamp !== undefined)
+        engine.timestamps = new TxTimestamps(umem.metadata, copy, options.onTimestamp);
       const made = new XskSocket(place, socket, engine, copy, how);
       umem.attach(made);
       open.add(made);
@@ -227,7 +238,9 @@ export class XskSocket implements Disposable {
    */
   produce(n: number, handler: FrameHandler): number {
     this.#assertOpen();
-    const sent = produce(this.engine, this.#maker, handler, n);
+    const { engine } = this;
+    const plain = this.umem.metadata === undefined;
+    const sent = plain ? produce(engine, this.#maker, handler, n) : produceAnnotated(engine, this.#maker, handler, n);
     this.#check();
     return sent;
   }
@@ -252,6 +265,7 @@ export class XskSocket implements Disposable {
     this.#assertOpen();
     const { engine, umem } = this;
     if (engine.sending !== 0) engine.reap();
+    engine.timestamps?.deliver();
     engine.pay();
     if (engine.foreign) checkReceived(engine, n);
     const { rx, counters } = engine;
@@ -294,6 +308,8 @@ export class XskSocket implements Disposable {
     this.#assertOpen();
     const { engine, umem } = this;
     if (engine.sending !== 0) engine.reap();
+    engine.timestamps?.deliver();
+    const { metadata } = umem;
     const room = Math.min(packets.length, engine.room(packets.length));
     let sent = 0;
     try {
@@ -302,9 +318,15 @@ export class XskSocket implements Disposable {
         const { start, length } = packet;
         if (packet.umem !== umem) throw new XdpctlError("XDPCTL_E_FRAME", "the packet is of another UMEM");
         if (!packet.gone && length === 0) throw new XdpctlError("XDPCTL_E_FRAME", "an empty packet can't be sent");
+        if (metadata !== undefined && !metadata.allows(packet, length))
+          throw new XdpctlError("XDPCTL_E_FRAME", "a checksum was asked for outside of the packet");
         const frame = packet.leave();
         umem.owners?.move(frame, OWNER.user, OWNER.tx);
-        engine.stage(start, length);
+        engine.stage(
+          start,
+          length,
+          metadata === undefined ? 0 : metadata.write(packet, frame, start, engine.timestamps),
+        );
       }
     } finally {
       packets.splice(0, sent);

@@ -10,8 +10,16 @@ import {
   sharedMemory,
   syscallError,
 } from "../linux/index.js";
-import { XDP_PACKET_HEADROOM, XDP_UMEM_REG, XDP_UMEM_UNALIGNED_CHUNK_FLAG } from "./abi.js";
+import {
+  TX_METADATA_BYTES,
+  XDP_PACKET_HEADROOM,
+  XDP_UMEM_REG,
+  XDP_UMEM_TX_METADATA_LEN,
+  XDP_UMEM_TX_SW_CSUM,
+  XDP_UMEM_UNALIGNED_CHUNK_FLAG,
+} from "./abi.js";
 import type { Engine } from "./engine.js";
+import { TxMetadata, type TxMetadataOptions } from "./metadata.js";
 import { OWNER, Owners } from "./owners.js";
 
 export interface UmemOptions {
@@ -23,6 +31,11 @@ export interface UmemOptions {
   headroom?: number;
   /** Frames of any size, not only powers of two (XDP_UMEM_UNALIGNED_CHUNK_FLAG, Linux 5.4). */
   unaligned?: boolean;
+  /**
+   * Packets may ask for checksums and timestamps as they are sent: `frame.requestChecksum()`, `frame.requestTimestamp()`. It takes
+   * 24 bytes at the front of each frame, which packets can't have. Linux 6.8, as its stable releases are now.
+   */
+  txMetadata?: boolean | TxMetadataOptions;
   /**
    * Development mode: an owner byte per frame finds frames that are used after they were sent, or freed twice
    * (XDPCTL_E_FRAME). By default it is on unless NODE_ENV is `production`; off, it costs nothing.
@@ -69,6 +82,10 @@ export class Umem implements Disposable {
   readonly view: DataView;
   /** @internal */
   readonly owners: Owners | undefined;
+  /** @internal What packets ask for as they are sent; undefined where they can't. */
+  readonly metadata: TxMetadata | undefined;
+  /** @internal Bytes at the front of each frame that no packet can have. */
+  readonly reserve: number;
   /** @internal Offsets of free frames, as a stack. */
   readonly stack: Int32Array;
   /** @internal */
@@ -84,7 +101,7 @@ export class Umem implements Disposable {
   #closed = false;
 
   private constructor(options: Required<UmemOptions>, memory: OwnedFd) {
-    const { frameSize, frameCount, headroom, unaligned, checked } = options;
+    const { frameSize, frameCount, headroom, unaligned, checked, txMetadata } = options;
     this.frameSize = frameSize;
     this.frameCount = frameCount;
     this.headroom = headroom;
@@ -96,6 +113,8 @@ export class Umem implements Disposable {
     this.bytes = new Uint8Array(buffer);
     this.view = new DataView(buffer);
     this.owners = checked ? new Owners(frameCount, frameSize) : undefined;
+    this.metadata = txMetadata === false ? undefined : new TxMetadata(this, txMetadata === true ? {} : txMetadata);
+    this.reserve = this.metadata === undefined ? 0 : TX_METADATA_BYTES;
     this.held = new Uint8Array(frameCount);
     this.stack = new Int32Array(frameCount);
     this.freeCount = 0;
@@ -170,6 +189,7 @@ export class Umem implements Disposable {
   /** All frames but those that packets hold are free again: no socket is left. */
   private refill(): void {
     this.freeCount = 0;
+    this.metadata?.awaited.fill(0);
     // The first frame is on top: few packets touch few pages.
     for (let i = this.frameCount - 1; i >= 0; i--) {
       if (this.held[i] !== 0) continue;
@@ -225,6 +245,11 @@ export class Umem implements Disposable {
     registration.writeUInt32LE(this.frameSize, 16);
     registration.writeUInt32LE(this.headroom, 20);
     registration.writeUInt32LE(this.unaligned ? XDP_UMEM_UNALIGNED_CHUNK_FLAG : 0, 24);
+    if (this.metadata !== undefined) {
+      const software = this.metadata.softwareChecksum ? XDP_UMEM_TX_SW_CSUM : 0;
+      registration.writeUInt32LE(registration.readUInt32LE(24) | software | XDP_UMEM_TX_METADATA_LEN, 24);
+      registration.writeUInt32LE(this.reserve, 28);
+    }
     const result = socket.setOptionBytes(SOL_XDP, XDP_UMEM_REG, registration);
     if (result < 0) throw this.#refused(-result);
   }
@@ -237,6 +262,12 @@ export class Umem implements Disposable {
         errno: number,
       });
     }
+    // All that it could dislike else was looked at when the UMEM was made.
+    if (number === errno.EINVAL && this.metadata !== undefined)
+      return new XdpctlError("XDPCTL_E_NOT_SUPPORTED", "this kernel refuses a UMEM with TX metadata", {
+        errno: number,
+        remedy: "txMetadata needs Linux 6.8, in a stable release that has XDP_UMEM_TX_METADATA_LEN, or 6.11",
+      });
     const code = number === errno.EINVAL ? "XDPCTL_E_XSK_SIZE" : "XDPCTL_E_XSK";
     return syscallError(`registering ${what}, headroom ${this.headroom}`, number, code);
   }
@@ -261,6 +292,7 @@ function complete(options: UmemOptions): Required<UmemOptions> {
     frameCount: options.frameCount ?? 4096,
     headroom: options.headroom ?? 0,
     unaligned: options.unaligned ?? false,
+    txMetadata: options.txMetadata ?? false,
     checked: options.checked ?? process.env.NODE_ENV !== "production",
   };
 }

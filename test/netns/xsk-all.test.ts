@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { openRoute } from "../../src/netlink/index.js";
 import { type ServeAllOptions, type ServedInterface, serveAll } from "../../src/xsk/index.js";
 import { TestNamespace } from "../fixtures/netns.js";
+import { Running, xdpctl } from "../fixtures/xdpctl.js";
 
 const ECHO = new URL("../fixtures/xsk/echo.mjs", import.meta.url);
 let left: TestNamespace;
@@ -90,4 +91,92 @@ test("what is refused: a queue that isn't there, no module, no handler, no inter
   await expect(serve({ queues: [] })).rejects.toMatchObject({ code: "XDPCTL_E_USAGE" });
   await expect(serveAll("eth7", ECHO)).rejects.toMatchObject({ code: "XDPCTL_E_NO_INTERFACE" });
   expect(program()).toBe("none");
+});
+
+/** The command at work: its program is attached. */
+async function attached(...args: string[]): Promise<Running> {
+  const running = Running.xdpctl(right, "xsk", ...args);
+  await expect.poll(() => program() === "native" || running.child.exitCode !== null, { timeout: 10_000 }).toBe(true);
+  // The last line before the first frame.
+  await running.says("queues 0 on CPU");
+  return running;
+}
+
+interface Line {
+  queue: number | "all";
+  cpu?: number;
+  received: number;
+  dropped: number;
+  answered?: number;
+  last?: boolean;
+}
+const lines = (text: string): Line[] =>
+  text
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Line);
+
+test("xsk echo --queue all answers on each, and shows each and the sum", async () => {
+  left.exec(["ip", "neigh", "del", "10.78.1.2", "dev", "eth0"]);
+  const echo = await attached("echo", "eth0", "--queue", "all", "--stats", "50ms");
+  expect(left.ping("10.78.1.2", 3)).toBe(3);
+  const program = `const s = require("dgram").createSocket("udp4"); let n = 0;
+    s.on("message", () => { if (++n === 200) { console.log("all"); process.exit(); } });
+    for (let i = 0; i < 200; i++) require("dgram").createSocket("udp4").on("message", function () { s.emit("message"); }).send("hi", 7, "10.78.1.2");
+    setTimeout(() => process.exit(1), 5000);`;
+  expect(left.exec([process.execPath, "-e", program]).stdout).toBe("all\n");
+  echo.signal("SIGINT");
+  const { stdout, status } = await echo.ended();
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/^PACKETS +queue 0 +RATE +queue 1 +RATE +all +RATE +WHERE$/m);
+  const answered = /^answered +(\d+) +\S+ +(\d+) +\S+ +(\d+)/.exec(stdout.slice(stdout.lastIndexOf("answered")));
+  const [first = 0, second = 0, sum = 0] = (answered ?? []).slice(1).map(Number);
+  expect([first > 0, second > 0, first + second]).toEqual([true, true, sum]);
+  expect(sum).toBeGreaterThanOrEqual(203);
+});
+
+test("xsk drop --queue all --count ends after so many of all queues", async () => {
+  const drop = Running.xdpctl(
+    right,
+    "xsk",
+    "drop",
+    "eth0",
+    "--queue",
+    "all",
+    "--count",
+    "64",
+    "--protocol",
+    "udp",
+    "--json",
+  );
+  await expect.poll(program, { timeout: 10_000 }).toBe("native");
+  left.must("ip", "neigh", "replace", "10.78.1.2", "lladdr", "02:00:00:00:00:02", "dev", "eth0");
+  await expect
+    .poll(
+      () => {
+        flood();
+        return drop.child.exitCode;
+      },
+      { timeout: 10_000 },
+    )
+    .toBe(0);
+  const found = lines(drop.stdout);
+  expect(found.map(({ queue, last }) => [queue, last])).toEqual([
+    [0, true],
+    [1, true],
+    ["all", true],
+  ]);
+  const [first, second, all] = found as [Line, Line, Line];
+  expect(all.received).toBe(first.received + second.received);
+  expect(all.received).toBeGreaterThanOrEqual(64);
+  expect(program()).toBe("none");
+});
+
+test("what --queue all refuses", () => {
+  const refused = (...args: string[]): string => xdpctl(right, ["xsk", ...args]).stderr;
+  expect(refused("drop", "eth0", "--queue", "all", "--wait", "loop")).toMatch(/no event loop.*XDPCTL_E_USAGE/);
+  expect(refused("drop", "eth0", "--queue", "all", "--fd", "3")).toMatch("XDPCTL_E_USAGE");
+  expect(refused("echo", "eth9", "--queue", "all")).toMatch("XDPCTL_E_NO_INTERFACE");
+  expect(refused("drop", "eth0", "--queue", "some")).toMatch("XDPCTL_E_USAGE");
+  expect(refused("forward", "eth0", "lo", "--queue", "all")).toMatch("XDPCTL_E_USAGE");
 });

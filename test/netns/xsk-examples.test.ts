@@ -173,6 +173,30 @@ describe.skipIf(!isRoot)("between two interfaces", () => {
     expect(told).toContain("veth0 → veth2  1442 bytes\n---packet dump---\nchunk addr: ");
   });
 
+  test("forward --dump: a reader that is too slow misses frames, not where they went", async () => {
+    const { left, middle } = wire;
+    const forward = await programs.xsk(middle, "forward", "veth0", "veth2", "--dump", "--count", "600");
+    forward.child.stdout?.pause();
+    expect(left.ping("10.0.0.7", 3)).toBe(3);
+    // Each is 4.4 kB of text, of which 256 kB wait.
+    left.must("ping", "-q", "-c", "300", "-i", "0.002", "-s", "1400", "10.0.0.7");
+    forward.child.stdout?.resume();
+    const { status, stdout } = await forward.ended();
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^not shown +[1-9]\d\d? /m);
+    expect(stdout).toMatch(/^forwarded +\d+ +\S+ +\d+ .*to another socket$/m);
+  });
+
+  test("change-word: what would be longer than the MTU passes as it was", async () => {
+    const { left, middle, right } = wire;
+    const change = await programs.xsk(middle, "change-word", "veth0", "veth2", "--from", "a", "--to", "bb");
+    const listener = await programs.start(right, listenUdp(8080));
+    const text = "a".repeat(1000);
+    left.must("sh", "-c", `printf '${text}' | timeout 1 nc -u -q 0 10.0.0.7 8080`);
+    await listener.sees(text);
+    expect(await interrupt(change)).toMatch(/^no room +1 /m);
+  });
+
   test.each(["command", "program"])(
     "filter: the word is cut at both ends, and passes on another port (%s)",
     async (how) => {

@@ -188,6 +188,14 @@ describe.each([4, 6] as const)("a word changed over IPv%d", (family) => {
     expect(new WordChange({ from: "apple", to: "pineapple" }).apply(span)).toBe(1);
     expectRight(span.copy());
     const large = udpFrame(family, ports, new Uint8Array(60_000).fill(97));
+    // "pineapple pie" and 28 bytes of headers are 41.
+    const pie = udpFrame(4, { sport: 1, dport: 9 }, "apple pie");
+    const wide = new GuardedSpan(200);
+    const longer = new WordChange({ from: "apple", to: "pineapple" });
+    expect(longer.apply(wide.load(pie, 40), 40)).toBe(NO_ROOM);
+    expect(longer.apply(wide.load(pie, 40), 41)).toBe(1);
+    // What does not grow passes, however small the MTU is.
+    expect(new WordChange({ from: "apple", to: "a" }).apply(wide.load(pie, 40), 28)).toBe(1);
     expect(new WordChange({ from: "a", to: "aa" }).apply(new GuardedSpan(140_000).load(large))).toBe(NO_ROOM);
   });
 

@@ -352,7 +352,8 @@ describe("vm run", () => {
     const json = run(["--kernels", KERNEL, "--json", "--", "sh", "-c", "echo out; echo err >&2"]);
     expect(JSON.parse(json.stdout.toString())).toMatchObject({ kernels: [{ kernel: KERNEL, status: 0 }] });
     expect(json.stderr).toMatch(/out\nerr\n/);
-    const dry = run(["-k", KERNEL, "--dry-run", "--net", "user", "--", "true"]);
+    const dry = run(["-k", KERNEL, "--dry-run", "--net", "user,zerocopy", "--", "true"]);
+    expect(dry.stdout.toString()).toMatch(/ virtio-net-pci,netdev=net0,\S*,iommu_platform=on,disable-legacy=on /);
     expect(dry.stdout.toString()).toMatch(/^\S*qemu-system-\S+ -nodefaults .*-append '.*console=ttyS0.*'\n$/);
   });
 

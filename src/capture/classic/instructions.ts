@@ -53,7 +53,9 @@ export function readClassic(filter: Filter): Classic {
   const length = filter.length / INSTRUCTION;
   const view = new DataView(filter.buffer, filter.byteOffset, filter.byteLength);
   const wrong = (at: number, what: string): XdpctlError =>
-    new XdpctlError("XDPCTL_E_USAGE", `instruction ${at} of the filter ${what}`);
+    new XdpctlError("XDPCTL_E_USAGE", `instruction ${at} of the filter ${what}`, {
+      remedy: "write it without: `ip6 proto 6`, for one, looks at the first header alone; see pcap-filter(7)",
+    });
   if (!Number.isInteger(length) || length < 1) throw wrong(0, "is not there");
   const classic: Classic = {
     length,

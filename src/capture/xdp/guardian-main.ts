@@ -2,7 +2,7 @@
 // Waits for the end of a capture that put a wrapper in the place of another's program, and puts that back unless it is told
 // that it was done. Descriptor 3 is the program, 4 the wrapper; arguments: ifindex, mode, id of the bpf_link or 0.
 import { BpfProgram } from "../../bpf/index.js";
-import { restoreProgram } from "../../xdp/index.js";
+import { isAttached, restoreProgram } from "../../xdp/index.js";
 import { WrapperPins } from "./wrapper-pins.js";
 
 const [ifindex, mode, linkId] = process.argv.slice(2);
@@ -21,7 +21,8 @@ process.stdin.on("close", () => {
     mode: mode === "generic" ? ("generic" as const) : ("native" as const),
     linkId: Number(linkId) || undefined,
   };
-  restoreProgram(place, wrapper, before);
-  new WrapperPins(place.ifindex).remove();
+  // Where the wrapper is still there, all that it needs stays, until the next capture puts the program back.
+  if (restoreProgram(place, wrapper, before) || !isAttached(place.ifindex, wrapper))
+    new WrapperPins(place.ifindex).remove();
 });
 process.stdout.write("ready\n");

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-import { closeSync, openSync, writeSync } from "node:fs";
 import type { CapturedFrame, CaptureHow, XdpCaptureCounts } from "../../capture/index.js";
-import { XdpctlError } from "../../errors/index.js";
 import { REASONS, VERDICTS } from "../../events/index.js";
 import { describeFrame, PcapngFrames, pcapngInterface, pcapngSection, pcapngStatistics } from "../../packet/index.js";
 import { ENOUGH, type Live } from "../context.js";
 import { clock } from "../eventtext.js";
 import { isoTime } from "../lab/capture-output.js";
+import { Sink } from "../sink.js";
 import { VERSION } from "../version.js";
 
 export type Form = "text" | "json" | "pcapng";
@@ -28,36 +27,24 @@ function description({ program, programId, mode, verdicts }: CaptureHow): string
 
 /** Frames as lines of text or JSON, or as pcapng, in a file or on standard output. */
 export class FrameOutput {
-  readonly #live: Live;
+  readonly sink: Sink;
   readonly #form: Form;
   readonly #how: CaptureHow;
-  readonly #path: string | undefined;
-  readonly #file: number | undefined;
   readonly #frames = new PcapngFrames();
   #text = "";
-  #trouble: XdpctlError | undefined;
-  /** Called when nothing more can be written. */
-  onTrouble: () => void = () => {};
 
   /** With `path`, which is not `-`, a file is made or overwritten. Throws XDPCTL_E_NO_FILE. */
   constructor(live: Live, form: Form, how: CaptureHow, path: string | undefined) {
-    this.#live = live;
+    this.sink = new Sink(live, path, "the capture");
     this.#form = form;
     this.#how = how;
-    this.#path = path;
-    if (path === undefined || path === "-") return;
-    try {
-      this.#file = openSync(path, "w");
-    } catch (error) {
-      throw failure(path, error);
-    }
   }
 
   begin({ filter, snaplen }: Section): void {
     if (this.#form !== "pcapng") return;
-    this.#write(pcapngSection({ application: `xdpctl ${VERSION}` }));
+    this.sink.write(pcapngSection({ application: `xdpctl ${VERSION}` }));
     const about = description(this.#how);
-    this.#write(
+    this.sink.write(
       pcapngInterface({
         name: this.#how.interface,
         description: about,
@@ -65,16 +52,6 @@ export class FrameOutput {
         ...(snaplen === undefined ? {} : { snaplen }),
       }),
     );
-  }
-
-  /** Whether the reader has enough to do. */
-  get full(): boolean {
-    return this.#live.queued > ENOUGH;
-  }
-
-  /** Throws what writing met. */
-  check(): void {
-    if (this.#trouble !== undefined) throw this.#trouble;
   }
 
   add(frame: CapturedFrame): void {
@@ -113,24 +90,10 @@ export class FrameOutput {
   /** Writes what was added. */
   flush(): void {
     if (this.#text !== "") {
-      this.#live.write(this.#text);
+      this.sink.write(this.#text);
       this.#text = "";
     }
-    if (this.#frames.length > 0) this.#write(this.#frames.take());
-  }
-
-  #write(bytes: Uint8Array): void {
-    if (this.#file === undefined) {
-      this.#live.write(bytes);
-      return;
-    }
-    if (this.#trouble !== undefined) return;
-    try {
-      for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
-    } catch (error) {
-      this.#trouble = failure(this.#path, error);
-      this.onTrouble();
-    }
+    if (this.#frames.length > 0) this.sink.write(this.#frames.take());
   }
 
   /** How many there were, and how many were lost, ends a pcapng file. */
@@ -139,15 +102,6 @@ export class FrameOutput {
     if (this.#form !== "pcapng") return;
     const time = BigInt(Date.now()) * 1_000_000n;
     const [delivered, received, dropped] = [BigInt(frames), BigInt(seen), BigInt(lost)];
-    this.#write(pcapngStatistics({ time, delivered, received, dropped }));
+    this.sink.write(pcapngStatistics({ time, delivered, received, dropped }));
   }
-
-  close(): void {
-    if (this.#file !== undefined) closeSync(this.#file);
-  }
-}
-
-function failure(path: string | undefined, error: unknown): XdpctlError {
-  const reason = (error as Error).message;
-  return new XdpctlError("XDPCTL_E_NO_FILE", `the capture can't be written to ${path}: ${reason}`, { cause: error });
 }

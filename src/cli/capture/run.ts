@@ -56,7 +56,7 @@ export async function capture(name: string, flags: CaptureFlags, context: Contex
     // What the reader does not take waits in the ring; what does not fit there is lost, and counted.
     onBatch: () => {
       output?.flush();
-      if (output?.full !== true || signal.aborted) return;
+      if (output?.sink.full !== true || signal.aborted) return;
       running?.pause();
       void live.drained().then(() => running?.resume());
     },
@@ -66,8 +66,8 @@ export async function capture(name: string, flags: CaptureFlags, context: Contex
     running = capture;
     held.unshift(capture);
     output = new FrameOutput(live, form, capture.how, flags.write);
-    held.unshift(output);
-    output.onTrouble = () => enough();
+    held.unshift(output.sink);
+    output.sink.onTrouble = () => enough();
     output.begin({ filter: flags.filter, snaplen: flags.snaplen });
     if (capture.repaired !== undefined) {
       terminal.note(`a capture that was killed had left its wrapper: ${capture.repaired} is back`);
@@ -76,7 +76,7 @@ export async function capture(name: string, flags: CaptureFlags, context: Contex
     capture.drain();
     if (flags.for !== undefined) held.unshift(loop.after(flags.for * 1000, () => enough()));
     const why = await Promise.race([done, aborted(signal).then(() => undefined)]);
-    output.check();
+    output.sink.check();
     const left = await capture.release();
     if (frames < wanted) {
       await new Promise((resolve) => setTimeout(resolve, UNDER_WAY_MS));
@@ -86,7 +86,7 @@ export async function capture(name: string, flags: CaptureFlags, context: Contex
     const { seen, lost } = capture.counts;
     output.finish({ frames, seen, lost });
     await settle(live.drained(), signal);
-    output.check();
+    output.sink.check();
     terminal.note(`${frames} ${frames === 1 ? "frame" : "frames"} of ${seen}, ${lost} lost`);
     if (left !== undefined) terminal.note(left);
     if (flags.write !== undefined && flags.write !== "-") {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
-import { closeSync, openSync, writeSync } from "node:fs";
-import { XdpctlError } from "../../errors/index.js";
 import type { CaptureCounts, Frame } from "../../lab/index.js";
 import { describeFrame, pcapngInterface, pcapngPacket, pcapngSection, pcapngStatistics } from "../../packet/index.js";
-import { ENOUGH, type Live } from "../context.js";
+import type { Live } from "../context.js";
 import { clock } from "../eventtext.js";
+import { Sink } from "../sink.js";
 import { VERSION } from "../version.js";
 
 /** What packets become: lines of text or JSON, or pcapng in a file or on standard output. */
@@ -24,50 +23,20 @@ export function isoTime(time: bigint): string {
 
 /** Writes packets in one form. What waits for a slow reader is bounded by whoever asks `full`. */
 export class CaptureOutput {
-  readonly #live: Live;
+  readonly sink: Sink;
   readonly #form: Form;
   readonly #source: Source;
-  readonly #file: number | undefined;
-  readonly #path: string | undefined;
   #blocks: Uint8Array[] = [];
-  #trouble: XdpctlError | undefined;
-  /** Called when nothing more can be written. */
-  onTrouble: () => void = () => {};
 
   /** With `path`, which is not `-`, a file is made or overwritten. Throws XDPCTL_E_NO_FILE. */
   constructor(live: Live, form: Form, source: Source, path: string | undefined) {
-    this.#live = live;
+    this.sink = new Sink(live, path, "the capture");
     this.#form = form;
     this.#source = source;
-    this.#path = path;
-    if (path !== undefined && path !== "-") {
-      try {
-        this.#file = openSync(path, "w");
-      } catch (error) {
-        throw this.#failure(error);
-      }
-    }
     if (form !== "pcapng") return;
     const { lab, place, filter } = source;
     this.#put(pcapngSection({ application: `xdpctl ${VERSION}`, comment: `lab ${lab}` }));
     this.#put(pcapngInterface({ name: place, ...(filter === undefined ? {} : { filter }) }));
-  }
-
-  #failure(error: unknown): XdpctlError {
-    const reason = (error as Error).message;
-    return new XdpctlError("XDPCTL_E_NO_FILE", `the capture can't be written to ${this.#path}: ${reason}`, {
-      cause: error,
-    });
-  }
-
-  /** Whether the reader has enough to do. */
-  get full(): boolean {
-    return this.#live.queued > ENOUGH;
-  }
-
-  /** Throws what writing met. */
-  check(): void {
-    if (this.#trouble !== undefined) throw this.#trouble;
   }
 
   write(frame: Frame): void {
@@ -96,17 +65,7 @@ export class CaptureOutput {
     if (this.#blocks.length === 0) return;
     const bytes = Buffer.concat(this.#blocks);
     this.#blocks = [];
-    if (this.#file === undefined) {
-      this.#live.write(bytes);
-      return;
-    }
-    if (this.#trouble !== undefined) return;
-    try {
-      for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
-    } catch (error) {
-      this.#trouble = this.#failure(error);
-      this.onTrouble();
-    }
+    this.sink.write(bytes);
   }
 
   /** How many there were, and how many were lost, ends a pcapng file. */
@@ -116,9 +75,5 @@ export class CaptureOutput {
       this.#put(pcapngStatistics({ time, delivered: BigInt(packets), dropped: BigInt(dropped) }));
     }
     this.flush();
-  }
-
-  close(): void {
-    if (this.#file !== undefined) closeSync(this.#file);
   }
 }

@@ -64,12 +64,12 @@ async function capture(target: string, flags: CaptureFlags, context: Context): P
   const held: { close(): void }[] = [live];
   try {
     const output = new CaptureOutput(live, form, source, flags.write);
-    held.unshift(output);
+    held.unshift(output.sink);
     let enough: (why: string) => void = () => {};
     const done = new Promise<string>((resolve) => {
       enough = resolve;
     });
-    output.onTrouble = () => enough("");
+    output.sink.onTrouble = () => enough("");
     const wanted = flags.count ?? Number.POSITIVE_INFINITY;
     let packets = 0;
     const taken = (frame: Frame): void => {
@@ -82,7 +82,7 @@ async function capture(target: string, flags: CaptureFlags, context: Context): P
       // What the reader does not take waits in the ring; what does not fit there, the kernel drops and counts.
       onBatch: () => {
         output.flush();
-        if (!output.full) return;
+        if (!output.sink.full) return;
         capture.pause();
         void live.drained().then(() => capture.resume());
       },
@@ -92,7 +92,7 @@ async function capture(target: string, flags: CaptureFlags, context: Context): P
     terminal.note(`capturing at ${place.name}`);
     if (flags.for !== undefined) held.unshift(loop.after(flags.for * 1000, () => enough("")));
     const why = await Promise.race([done, aborted(signal).then(() => "")]);
-    output.check();
+    output.sink.check();
     if (packets < wanted) {
       await new Promise((resolve) => setTimeout(resolve, RING_DELAY_MS));
       capture.drain();
@@ -100,7 +100,7 @@ async function capture(target: string, flags: CaptureFlags, context: Context): P
     const { dropped } = capture.counts;
     output.finish({ packets, dropped });
     await settle(live.drained(), signal);
-    output.check();
+    output.sink.check();
     terminal.note(`${why === "" ? "" : `${why}: `}${packets} ${packets === 1 ? "packet" : "packets"}, ${dropped} lost`);
     if (flags.write !== undefined && flags.write !== "-") {
       terminal.json({ lab: lab.name, at: place.name, file: flags.write, packets, lost: dropped });

@@ -24,7 +24,11 @@ export function registerRun(vm: Command, context: Context): void {
     .option("--clear-dir <dir>", "empty and writable in the guest", several)
     .option("--clear-file <file>", "empty and writable in the guest", several)
     .option("--pass-env <name>", "pass only these variables, and HOME TERM PATH SHELL PWD", passed)
-    .option("--net <net>", "a NIC with DHCP: `user`, `bridge:BRIDGE`, or `lab:[LAB/]BRIDGE`", several)
+    .option(
+      "--net <net>",
+      "a NIC with DHCP: `user`, `bridge:BRIDGE`, or `lab:[LAB/]BRIDGE`; `,zerocopy` after it",
+      several,
+    )
     .option("--disk <file>", "a disk: /dev/vda, /dev/vdb …", several)
     .option("--mem <size>", "memory: 1G by default", size)
     .option("--cpus <n>", "2 by default", (text) => parseCount("number of CPUs", text, 1, 255))
@@ -101,7 +105,10 @@ function isPath(module: string): boolean {
   return module.includes("/") || /\.ko(\.\w+)?$/.test(module);
 }
 
+const ZEROCOPY = ",zerocopy";
+
 async function network(text: string): Promise<GuestNetwork> {
+  if (text.endsWith(ZEROCOPY)) return { ...(await network(text.slice(0, -ZEROCOPY.length))), zerocopy: true };
   if (text === "user") return { kind: "user" };
   const [kind, name = ""] = text.split(/:(.*)/s);
   if (kind === "bridge" && name !== "") return { kind, bridge: name };
@@ -122,7 +129,10 @@ async function network(text: string): Promise<GuestNetwork> {
     }
     return { kind: "bridge", bridge, namespace };
   }
-  throw usage(`--net is \`user\`, \`bridge:BRIDGE\` or \`lab:[LAB/]BRIDGE\`, not ${JSON.stringify(text)}`);
+  throw usage(
+    `--net is \`user\`, \`bridge:BRIDGE\` or \`lab:[LAB/]BRIDGE\`, not ${JSON.stringify(text)}`,
+    "each may end with `,zerocopy`",
+  );
 }
 
 async function guestOptions(context: Context, spec: string, options: RunOptions): Promise<GuestOptions> {

@@ -19,10 +19,12 @@ export function registerChangeWord(xsk: Command, context: Context): void {
     .action(async (a: string, b: string, given: WordArguments) => {
       const { NO_ROOM, WordChange } = await import("../../packet/index.js");
       const change = new WordChange(given);
+      const { interfaceFacts } = await import("./interface.js");
       const side = ({ to }: Direction) => {
+        const { mtu } = interfaceFacts(to.ifindex);
         const counts = { words: 0, noRoom: 0 };
         const handler = (frame: Frame): void => {
-          const words = change.apply(frame);
+          const words = change.apply(frame, mtu);
           if (words === NO_ROOM) counts.noRoom++;
           else counts.words += words;
           frame.forward(to);

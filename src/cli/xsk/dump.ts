@@ -3,9 +3,9 @@ import type { Command } from "commander";
 import { interfaceName, leaf, parser, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { DumpOutput } from "./dump-output.js";
-import { type SocketArguments, socketOptions } from "./options.js";
+import { needsEnd, type SocketArguments, socketOptions } from "./options.js";
 import { openSocket } from "./run.js";
-import { needEnd, withSocket } from "./socket.js";
+import { withSocket } from "./socket.js";
 
 interface DumpArguments extends SocketArguments {
   hex?: true;
@@ -23,7 +23,7 @@ export function registerDump(xsk: Command, context: Context): void {
     .option("--hex", "the bytes of each frame")
     .option("-w, --write <file>", "write pcapng to a file; `-` is standard output")
     .action(async (name: string, given: DumpArguments) => {
-      needEnd(context, given);
+      needsEnd(context, given);
       if (given.write !== undefined && given.hex === true)
         throw usage("--hex is text, and --write makes a file of packets", "leave one of them out");
       if (given.write === "-" && given.stats !== undefined)

@@ -7,7 +7,9 @@ import type { Context } from "../context.js";
 import { parseCount, parseDuration } from "../quantities.js";
 import { parsePort } from "../targets.js";
 import { type Endpoint, LEAST_SIZE, MOST_SIZE, parseEndpoint, pathTo } from "./ends.js";
-import { type BareArguments, type Bench, bareOptions, needEnd, withSocket } from "./socket.js";
+import { needsEnd } from "./options.js";
+import { type BareArguments, type BareOptions, type Bench, bareOptions, withSocket } from "./socket.js";
+import { quantiles, quantilesText, Timings } from "./timings.js";
 
 interface LatencyArguments extends BareArguments {
   listen?: number;
@@ -18,6 +20,7 @@ interface LatencyArguments extends BareArguments {
   interval: number;
   size: number;
   wait: "poll" | "spin";
+  timestamps?: boolean;
 }
 
 /** A round trip that takes longer is lost. */
@@ -30,6 +33,7 @@ export function registerLatency(xsk: Command, context: Context): void {
     ["xdpctl xsk latency veth1 --listen 9000", "one side answers, until Ctrl-C"],
     ["xdpctl xsk latency veth0 --to 10.0.0.5:9000", "the other side measures 100 round trips"],
     ["xdpctl xsk latency veth0 --to 10.0.0.5:9000 --interval 0 --for 5s", "each as soon as the one before is back"],
+    ["xdpctl xsk latency veth0 --to 10.0.0.5:9000 --timestamps", "and how long the kernel took to send them"],
   ]);
   bareOptions(command.argument("<interface>", "where they leave, or come in", parser(interfaceName)))
     .option("--to <address:port>", "who answers", parser(parseEndpoint))
@@ -42,9 +46,12 @@ export function registerLatency(xsk: Command, context: Context): void {
     .option("-i, --interval <duration>", "from one to the next; 0 sends when the last is back", interval, 0.01)
     .option("--size <bytes>", "of a frame", (text) => parseCount("size", text, LEAST_SIZE, MOST_SIZE), 64)
     .option("--wait <how>", "poll or spin", waiting, "poll")
+    .option("--timestamps", "also show when the kernel had sent each (Linux 6.8)")
     .action(async (name: string, given: LatencyArguments) => {
       if ((given.listen === undefined) === (given.to === undefined))
         throw usage("one side listens, the other measures", "write --listen PORT, or --to ADDRESS:PORT");
+      if (given.listen !== undefined && given.timestamps === true)
+        throw usage("who answers has no times to show", "give --timestamps to the side that measures");
       if (given.listen !== undefined) return listen(context, name, given, given.listen);
       return measure(context, name, given, given.to as Endpoint);
     });
@@ -58,7 +65,7 @@ function waiting(text: string): string {
 }
 
 async function listen(context: Context, name: string, given: LatencyArguments, port: number): Promise<void> {
-  needEnd(context, given);
+  needsEnd(context, given);
   await withSocket(context, name, given, { filter: { protocol: "udp", port } }, async ({ nic, signal, say }) => {
     const left = given.count ?? Number.POSITIVE_INFINITY;
     let answered = 0;
@@ -82,9 +89,14 @@ async function measure(context: Context, name: string, given: LatencyArguments, 
   // As Packetvisor has it: the port after the one that answers.
   const sport = to.port === 65_535 ? to.port - 1 : to.port + 1;
   const template = new UdpTemplate({ ...path, sport, dport: to.port }, given.size);
-  const filter = { protocol: "udp" as const, port: sport, from: path.dst };
-  await withSocket(context, name, given, { filter }, async (bench) => {
-    const run = new RoundTrips(bench, template, sport, given);
+  const options: BareOptions = { filter: { protocol: "udp", port: sport, from: path.dst } };
+  const timings = given.timestamps === true ? new Timings(given.frames) : undefined;
+  if (timings !== undefined) {
+    options.txMetadata = true;
+    options.onTimestamp = timings.note;
+  }
+  await withSocket(context, name, given, options, async (bench) => {
+    const run = new RoundTrips(bench, template, sport, given, timings);
     await run.all(`${to.address}:${to.port}`);
   });
 }
@@ -100,6 +112,7 @@ class RoundTrips {
   readonly #times: Float64Array;
   readonly #back: Uint8Array;
   readonly #header = { number: 0, operation: 0 };
+  readonly #timings: Timings | undefined;
   #sent = 0;
   #answered = 0;
   #greeted = false;
@@ -107,8 +120,15 @@ class RoundTrips {
   #next: NodeJS.Timeout | undefined;
   #ended = false;
 
-  constructor(bench: Bench, template: UdpTemplate, port: number, given: LatencyArguments) {
+  constructor(
+    bench: Bench,
+    template: UdpTemplate,
+    port: number,
+    given: LatencyArguments,
+    timings: Timings | undefined,
+  ) {
     this.#bench = bench;
+    this.#timings = timings;
     this.#template = template;
     this.#port = port;
     this.#given = given;
@@ -149,6 +169,10 @@ class RoundTrips {
       nic.produce(1, (frame) => {
         template.write(frame.bytes, frame.start, number, operation);
         frame.growTail(template.length);
+        if (this.#timings !== undefined && operation === PERF.PING) {
+          this.#timings.written(number);
+          frame.requestTimestamp(number);
+        }
         frame.send();
       }) === 1
     );
@@ -201,22 +225,20 @@ class RoundTrips {
   }
 
   #report(): void {
-    const took = this.#times.filter((_, i) => this.#back[i] === 1).sort();
-    const micro = (at: number): number | null => (took.length === 0 ? null : Math.round((took[at] ?? 0) * 10_000) / 10);
-    const nth = (share: number): number | null => micro(Math.max(0, Math.ceil(took.length * share) - 1));
-    const figures = { min: micro(0), p50: nth(0.5), p99: nth(0.99), max: micro(took.length - 1) };
+    const figures = quantiles(this.#times.filter((_, i) => this.#back[i] === 1));
     const lost = this.#sent - this.#answered;
-    const text = Object.entries(figures).map(
-      ([name, value]) => `${name} ${value === null ? "–" : `${value.toFixed(1)} µs`}`,
-    );
     const more = this.#foreign === 0 ? "" : `, ${this.#foreign} twice or foreign`;
-    this.#bench.say(`${this.#sent} sent, ${this.#answered} answered, ${lost} lost${more}\n${text.join("  ")}`, {
+    const left = this.#timings?.quantiles;
+    const lines = [`${this.#sent} sent, ${this.#answered} answered, ${lost} lost${more}`, quantilesText(figures)];
+    if (left !== undefined) lines.push(`of that until they were sent: ${quantilesText(left)}`);
+    this.#bench.say(lines.join("\n"), {
       sent: this.#sent,
       answered: this.#answered,
       lost,
       foreign: this.#foreign,
       size: this.#template.length,
       microseconds: figures,
+      ...(left === undefined ? {} : { transmitted: left }),
       last: true,
     });
   }

@@ -2,8 +2,15 @@
 import type { Command } from "commander";
 import type { RedirectRule, Wait, XskOptions } from "../../xsk/index.js";
 import { parser, usage } from "../command.js";
+import type { Context } from "../context.js";
 import { parseCount, parseDuration } from "../quantities.js";
 import { parsePort, parseTarget } from "../targets.js";
+
+/** In a script nobody presses Ctrl-C. */
+export function needsEnd(context: Context, given: { count?: number; for?: number }): void {
+  if (context.kind === "script" && given.count === undefined && given.for === undefined)
+    throw usage("in a script, this has no end", "write --count N or --for DURATION");
+}
 
 /** What every command of `xsk` takes. */
 export interface ServeArguments {
@@ -27,6 +34,9 @@ export interface SocketArguments extends ServeArguments {
   fd?: number;
 }
 
+/** With `--queue all`. */
+export type AllQueuesArguments = Omit<SocketArguments, "queue"> & { queue: "all" };
+
 export const oneOf =
   (what: string, words: readonly string[]) =>
   (text: string): string => {
@@ -34,10 +44,12 @@ export const oneOf =
     throw usage(`${JSON.stringify(text)} is no ${what}`, words.join(", "));
   };
 
+const parseQueue = (text: string): number => parseCount("queue", text, 0, 255);
+
 /** Adds the options of sockets and of how long they are served. */
 export function serveOptions(command: Command, frames = 4096): Command {
   return command
-    .option("-q, --queue <n>", "queue of the interface", (text) => parseCount("queue", text, 0, 255), 0)
+    .option("-q, --queue <n>", "queue of the interface", parseQueue, 0)
     .option("--mode <mode>", "auto, native or generic", oneOf("mode", ["auto", "native", "generic"]), "auto")
     .option("--copy <how>", "auto, copy or zerocopy", oneOf("way to copy", ["auto", "copy", "zerocopy"]), "auto")
     .option("--frames <n>", "frames of the UMEM", (text) => parseCount("number of frames", text), frames)
@@ -60,15 +72,23 @@ export function socketOptions(command: Command): Command {
     );
 }
 
+/** Makes `--queue` take `all`, too: for commands whose queues don't need each other. */
+export function allQueues(command: Command): Command {
+  const option = command.options.find(({ long }) => long === "--queue");
+  option?.argParser((text) => (text === "all" ? text : parseQueue(text)));
+  if (option !== undefined) option.description = "queue of the interface, or `all`: a worker for each";
+  return command;
+}
+
 /** The options of the library's socket. */
-export function xskOptions(given: ServeArguments, rule?: RedirectRule): XskOptions {
+export function xskOptions(given: ServeArguments, rule?: RedirectRule) {
   return {
     queue: given.queue,
     mode: given.mode,
     copy: given.copy,
     rings: { rx: given.ring, tx: given.ring, completion: given.ring },
     ...(rule === undefined ? {} : { filter: rule }),
-  };
+  } satisfies XskOptions;
 }
 
 /** Which frames the command line picks; undefined for all. */

@@ -43,7 +43,7 @@ export async function servePair(
     const [a, b] = nics as [XskSocket, XskSocket];
     const one = (from: XskSocket, to: XskSocket): Side => {
       const { handler, counts } = side({ from, to, live });
-      const complete = given.checksums && interfaceFacts(from).veth;
+      const complete = given.checksums && interfaceFacts(from.ifindex).veth;
       const completed = (frame: Frame): void => {
         completeChecksum(frame.bytes, frame.start, frame.end);
         handler(frame);

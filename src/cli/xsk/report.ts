@@ -13,7 +13,28 @@ export interface Counted {
   readonly counts: Readonly<Counts>;
 }
 
-/** Writes where the packets went: a table of all sockets, or in JSON one object for each. */
+/** Where the packets of a socket, or of several together, went. */
+export interface Column {
+  readonly title: string;
+  /** What its JSON begins with. */
+  readonly facts: Readonly<Record<string, unknown>>;
+  readonly statistics: XskStatistics;
+  readonly counts: Readonly<Counts>;
+}
+
+/** A table of all, or in JSON one object for each. */
+export function writeReport(
+  live: Live,
+  json: boolean,
+  columns: readonly Column[],
+  seconds: number,
+  last: boolean,
+): void {
+  if (!json) live.write(`${table(columns, seconds).join("\n")}\n`);
+  else for (const column of columns) live.write(`${jsonOf(column, seconds, last)}\n`);
+}
+
+/** Writes where the packets of sockets of this thread went. */
 export class Report {
   readonly #live: Live;
   readonly #json: boolean;
@@ -28,18 +49,21 @@ export class Report {
 
   show(last: boolean): void {
     const seconds = (performance.now() - this.#started) / 1000;
-    if (this.#json) for (const counted of this.#counted) this.#live.write(`${json(counted, seconds, last)}\n`);
-    else this.#live.write(`${table(this.#counted, seconds).join("\n")}\n`);
+    writeReport(this.#live, this.#json, this.#counted.map(columnOf), seconds, last);
   }
 }
 
+function columnOf({ nic, counts }: Counted): Column {
+  return { title: nic.interface, facts: placeOf(nic), statistics: nic.statistics, counts };
+}
+
 /** What a socket came to, as a person and a program are told. */
-export function placeOf(nic: XskSocket): { interface: string; queue: number; mode: string | null; copy: string } {
+export function placeOf(nic: XskSocket) {
   return { interface: nic.interface, queue: nic.queue, mode: nic.mode ?? null, copy: nic.copy };
 }
 
-function json({ nic, counts }: Counted, seconds: number, last: boolean): string {
-  return JSON.stringify({ ...placeOf(nic), seconds, ...nic.statistics, ...counts, ...(last ? { last } : {}) });
+function jsonOf({ facts, statistics, counts }: Column, seconds: number, last: boolean): string {
+  return JSON.stringify({ ...facts, seconds, ...statistics, ...counts, ...(last ? { last } : {}) });
 }
 
 const ROWS: readonly [string, (s: XskStatistics) => number, string][] = [
@@ -70,28 +94,29 @@ const OWN: Readonly<Record<string, readonly [title: string, where: string]>> = {
   tunnelled: ["tunnelled", "sent on as datagrams; their frames count as dropped"],
   lost: ["lost", "datagrams that the kernel did not send"],
   emerged: ["emerged", "datagrams that became frames"],
+  unshown: ["not shown", "the reader of --dump was too slow"],
   malformed: ["malformed", "datagrams that can be no frame"],
 };
 
 /** Where the packets of one socket went. */
 export function statisticsText(nic: XskSocket, seconds: number): string[] {
-  return table([{ nic, counts: {} }], seconds);
+  return table([columnOf({ nic, counts: {} })], seconds);
 }
 
-/** The one table that answers where the packets went: a column of numbers for each socket. */
-function table(counted: readonly Counted[], seconds: number): string[] {
-  const all = counted.map(({ nic }) => nic.statistics);
+/** The one table that answers where the packets went: a column of numbers for each. */
+function table(columns: readonly Column[], seconds: number): string[] {
+  const all = columns.map(({ statistics }) => statistics);
   const rows: [string, number[], string][] = ROWS.map(([what, of, where]) => [what, all.map(of), where]);
-  const own = new Set(counted.flatMap(({ counts }) => Object.keys(counts)));
+  const own = new Set(columns.flatMap(({ counts }) => Object.keys(counts)));
   const at = rows.findIndex(([what]) => what === "dropped");
   const ours = [...own].map((name): [string, number[], string] => {
     const [title, where] = OWN[name] ?? [name, ""];
-    return [title, counted.map(({ counts }) => counts[name] ?? 0), where];
+    return [title, columns.map(({ counts }) => counts[name] ?? 0), where];
   });
   rows.splice(at, 0, ...ours);
   const shown = rows.filter((row) => row[1].some((n) => n > 0) || ALWAYS.has(row[0]) || ours.includes(row));
   const rate = (n: number): string => `${formatCompact(n / Math.max(seconds, 0.001))}/s`;
-  const titles = counted.length === 1 ? ["COUNT"] : counted.map(({ nic }) => nic.interface);
+  const titles = columns.length === 1 ? ["COUNT"] : columns.map(({ title }) => title);
   return layout(
     [
       { title: "PACKETS" },

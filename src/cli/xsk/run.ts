@@ -10,7 +10,7 @@ import {
 } from "../../xsk/index.js";
 import { usage } from "../command.js";
 import { type Context, type Live, settle } from "../context.js";
-import { type ServeArguments, ruleOf, type SocketArguments, xskOptions } from "./options.js";
+import { needsEnd, type ServeArguments, ruleOf, type SocketArguments, xskOptions } from "./options.js";
 import { type Counts, placeOf, Report } from "./report.js";
 
 /** What is done with the frames of one interface. */
@@ -83,8 +83,7 @@ export async function serveInterfaces(
   begin: Begin,
   picked?: SocketArguments,
 ): Promise<void> {
-  if (context.kind === "script" && given.count === undefined && given.for === undefined)
-    throw usage("in a script, this has no end", "write --count N or --for DURATION");
+  needsEnd(context, given);
   if (new Set(names).size !== names.length) throw usage("the same interface twice", "name two");
   const json = context.terminal.jsonMode;
   // Signals are heard before there is anything to take away.

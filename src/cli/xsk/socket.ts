@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
-import { Umem, type XskOptions, XskSocket } from "../../xsk/index.js";
+import { Umem, type UmemOptions, type XskOptions, XskSocket } from "../../xsk/index.js";
 import { parser, usage } from "../command.js";
 import { type Context, type Live, settle } from "../context.js";
 import { parseCount, parseDuration } from "../quantities.js";
@@ -32,11 +32,8 @@ export function bareOptions(command: Command): Command {
     .option("--stats [interval]", "show where the packets went, every second or so", parser(parseDuration));
 }
 
-/** In a script nobody presses Ctrl-C. */
-export function needEnd(context: Context, given: { count?: number; for?: number }): void {
-  if (context.kind === "script" && given.count === undefined && given.for === undefined)
-    throw usage("in a script, this has no end", "write --count N or --for DURATION");
-}
+/** What the command wants of its socket, and of the packets that it sends. */
+export type BareOptions = XskOptions & Pick<UmemOptions, "txMetadata">;
 
 /** A socket, what is written while it works, and the facts that all JSON of a command begins with. */
 export interface Bench {
@@ -53,7 +50,7 @@ export async function withSocket(
   context: Context,
   name: string,
   given: BareArguments,
-  options: XskOptions | (() => XskSocket),
+  options: BareOptions | (() => XskSocket),
   body: (bench: Bench) => Promise<void>,
 ): Promise<void> {
   const { signal, terminal } = context;
@@ -88,11 +85,15 @@ export async function withSocket(
   }
 }
 
-function openBare(name: string, given: BareArguments, options: XskOptions): XskSocket {
-  if (given.fd !== undefined) return adopted(name, given.fd);
+function openBare(name: string, given: BareArguments, { txMetadata = false, ...options }: BareOptions): XskSocket {
+  if (given.fd !== undefined) {
+    if (txMetadata !== false)
+      throw usage("a socket that was handed over has no TX metadata", "leave out --checksum and --timestamps");
+    return adopted(name, given.fd);
+  }
   const { queue, mode, copy, ring } = given;
   const rings = { rx: ring, tx: ring, completion: ring, ...options.rings };
-  const umem = Umem.create({ frameCount: given.frames, checked: false });
+  const umem = Umem.create({ frameCount: given.frames, checked: false, txMetadata });
   try {
     return XskSocket.open(umem, name, { queue, mode, copy, ...options, rings });
   } catch (error) {

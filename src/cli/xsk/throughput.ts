@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
+import { randomBytes } from "node:crypto";
 import type { Command } from "commander";
-import { readPerf, UdpTemplate } from "../../packet/index.js";
+import { PERF, readRun, UdpTemplate } from "../../packet/index.js";
+import type { Frame } from "../../xsk/index.js";
 import { interfaceName, leaf, parser, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { parseCount, parseDuration, parseRate } from "../quantities.js";
 import { parsePort } from "../targets.js";
 import { type Endpoint, LEAST_SIZE, MOST_SIZE, parseEndpoint, pathTo } from "./ends.js";
 import { sendAll } from "./send.js";
-import { type BareArguments, bareOptions, needEnd, withSocket } from "./socket.js";
+import { needsEnd } from "./options.js";
+import { type BareArguments, bareOptions, withSocket } from "./socket.js";
 
 interface ThroughputArguments extends BareArguments {
   listen?: number;
@@ -42,27 +45,83 @@ export function registerThroughput(xsk: Command, context: Context): void {
       const to = given.to as Endpoint;
       const path = await pathTo(name, to, given.mac);
       const sport = to.port === 65_535 ? to.port - 1 : to.port + 1;
-      const template = new UdpTemplate({ ...path, sport, dport: to.port }, given.size);
+      const template = new UdpTemplate({ ...path, sport, dport: to.port }, given.size, randomBytes(4).readUInt32BE());
       await withSocket(context, name, given, { redirect: false, rings: { fill: 64 } }, (bench) =>
         sendAll(bench, template, given),
       );
     });
 }
 
-async function count(context: Context, name: string, given: ThroughputArguments, port: number): Promise<void> {
-  needEnd(context, given);
-  await withSocket(context, name, given, { filter: { protocol: "udp", port } }, async ({ nic, signal, say }) => {
-    const header = { number: 0, operation: 0 };
-    const left = given.count ?? Number.POSITIVE_INFINITY;
-    let packets = 0;
-    let bytes = 0;
-    let next = 0;
+/** The numbers of one run that have come. */
+interface Run {
+  next: number;
+  missing: number;
+  late: number;
+}
+
+/** More senders than these are nobody that we know. */
+const MOST_RUNS = 64;
+
+/** Counts what the runs that send here have sent, each known by its token; all else that comes is foreign. */
+class Arrivals {
+  packets = 0;
+  bytes = 0;
+  foreign = 0;
+  readonly #runs = new Map<number, Run>();
+  readonly #header = { number: 0, operation: 0, token: 0 };
+  #token = -1;
+  #run: Run = { next: 0, missing: 0, late: 0 };
+
+  take(frame: Frame, port: number): void {
+    const header = this.#header;
+    if (!readRun(frame, port, header) || header.operation !== PERF.PING || !this.#of(header.token)) {
+      this.foreign++;
+      return;
+    }
+    this.packets++;
+    this.bytes += frame.end - frame.start;
+    const run = this.#run;
+    const { number } = header;
+    if (number >= run.next) {
+      run.missing += number - run.next;
+      run.next = number + 1;
+    } else run.late++;
+  }
+
+  #of(token: number): boolean {
+    if (token === this.#token) return true;
+    let run = this.#runs.get(token);
+    if (run === undefined) {
+      if (this.#runs.size === MOST_RUNS) return false;
+      run = { next: 0, missing: 0, late: 0 };
+      this.#runs.set(token, run);
+    }
+    this.#token = token;
+    this.#run = run;
+    return true;
+  }
+
+  get gaps(): { missing: number; outOfOrder: number } {
     let missing = 0;
-    let late = 0;
+    let outOfOrder = 0;
+    for (const run of this.#runs.values()) {
+      missing += Math.max(0, run.missing - run.late);
+      outOfOrder += run.late;
+    }
+    return { missing, outOfOrder };
+  }
+}
+
+async function count(context: Context, name: string, given: ThroughputArguments, port: number): Promise<void> {
+  needsEnd(context, given);
+  await withSocket(context, name, given, { filter: { protocol: "udp", port } }, async ({ nic, signal, say }) => {
+    const arrivals = new Arrivals();
+    const most = given.count ?? Number.POSITIVE_INFINITY;
     const started = performance.now();
     let second = 0;
     let before = { packets: 0, bytes: 0, at: started };
     const tick = setInterval(() => {
+      const { packets, bytes } = arrivals;
       const now = performance.now();
       const seconds = (now - before.at) / 1000;
       const pps = Math.round((packets - before.packets) / seconds);
@@ -74,31 +133,21 @@ async function count(context: Context, name: string, given: ThroughputArguments,
     const end = given.for === undefined ? undefined : setTimeout(() => nic.stop(), 1000 * given.for);
     await nic.serve(
       (frame) => {
-        if (packets >= left || !readPerf(frame, port, header)) return;
-        packets++;
-        bytes += frame.end - frame.start;
-        const { number } = header;
-        // A sender that begins anew begins at 0.
-        if (number === 0) next = 0;
-        if (number >= next) {
-          missing += number - next;
-          next = number + 1;
-        } else late++;
-        if (packets >= left) nic.stop();
+        if (arrivals.packets >= most) return;
+        arrivals.take(frame, port);
+        if (arrivals.packets >= most) nic.stop();
       },
       { wait: "poll", signal },
     );
     clearInterval(tick);
     clearTimeout(end);
     const seconds = (performance.now() - started) / 1000;
-    const lost = Math.max(0, missing - late);
-    say(`${packets} packets, ${bytes} bytes in ${seconds.toFixed(3)} s; ${lost} missing, ${late} out of order`, {
-      packets,
-      bytes,
-      seconds,
-      missing: lost,
-      outOfOrder: late,
-      last: true,
-    });
+    const { packets, bytes, foreign } = arrivals;
+    const { missing, outOfOrder } = arrivals.gaps;
+    const more = foreign === 0 ? "" : `; ${foreign} foreign`;
+    say(
+      `${packets} packets, ${bytes} bytes in ${seconds.toFixed(3)} s; ${missing} missing, ${outOfOrder} out of order${more}`,
+      { packets, bytes, seconds, missing, outOfOrder, foreign, last: true },
+    );
   });
 }

@@ -6,7 +6,7 @@ import type { ResizableSpan } from "../views/span.js";
 import { copyBytes } from "../views/wire.js";
 import { WordSearch } from "./search.js";
 
-/** The result of `WordChange.apply` when the longer packet has no room, or would be over 65,535 bytes. */
+/** The result of `WordChange.apply` when the longer packet has no room, or would be over 65,535 bytes, or the MTU. */
 export const NO_ROOM = -1;
 
 export interface WordChangeOptions {
@@ -32,13 +32,16 @@ export class WordChange {
    * Replaces each word, from left to right; lengths, checksums and the frame's end follow. A wrong UDP checksum stays
    * wrong, so that its receiver still sees the damage; one left to the device is completed.
    *
+   * `mtu`: the most bytes of a longer packet, without its Ethernet header; what is beyond the MTU of the interface by which it
+   * leaves, the kernel would drop.
+   *
    * Returns how many words there were; NO_ROOM, and the frame as it was, when the result doesn't fit.
    */
-  apply(span: ResizableSpan): number {
+  apply(span: ResizableSpan, mtu = Number.POSITIVE_INFINITY): number {
     const frame = this.#frame;
     if (!frame.at(span.bytes, span.start, span.end) || frame.transport !== IP_PROTOCOL.UDP) return 0;
     const count = this.#count(frame);
-    return count === 0 || this.#change(frame, span, count) ? count : NO_ROOM;
+    return count === 0 || this.#change(frame, span, count, mtu) ? count : NO_ROOM;
   }
 
   #count(frame: FrameView): number {
@@ -52,7 +55,7 @@ export class WordChange {
     }
   }
 
-  #change(frame: FrameView, span: ResizableSpan, count: number): boolean {
+  #change(frame: FrameView, span: ResizableSpan, count: number, mtu: number): boolean {
     const { udp, ethernet } = frame;
     const v4 = frame.network === ETHERTYPE.IPV4;
     const delta = count * (this.#to.length - this.#search.word.length);
@@ -64,6 +67,7 @@ export class WordChange {
     const { checksum } = udp;
     const partial = frame.checksumState() === CHECKSUM.PARTIAL;
     const oldSum = foldSum(sumBytes(udp.bytes, udp.payloadStart, udp.payloadEnd));
+    if (delta > 0 && udp.start + length - ethernet.payloadStart > mtu) return false;
     if (before + length > 65535 || (delta > 0 && !span.resize(size))) return false;
 
     frame.at(span.bytes, span.start, span.end);

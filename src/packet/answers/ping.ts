@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { IP_PROTOCOL } from "../protocol.js";
-import { PERF, PERF_BYTES } from "../udp-template.js";
+import { PERF, PERF_BYTES, RUN_BYTES, RUN_MARK } from "../udp-template.js";
 import { CHECKSUM, FrameView } from "../views/frame.js";
 import type { Span } from "../views/span.js";
 import { u32At } from "../views/wire.js";
@@ -41,5 +41,19 @@ export function readPerf(span: Span, port: number, into: PerfHeader): boolean {
   if (udp.dport !== port || udp.payloadEnd - udp.payloadStart < PERF_BYTES) return false;
   into.number = u32At(udp.bytes, udp.payloadStart);
   into.operation = udp.bytes[udp.payloadStart + 4] as number;
+  return true;
+}
+
+export interface RunHeader extends PerfHeader {
+  /** That of the run which the frame is of. */
+  token: number;
+}
+
+/** The same of a datagram whose run has a token; false for those without. */
+export function readRun(span: Span, port: number, into: RunHeader): boolean {
+  if (!readPerf(span, port, into)) return false;
+  const { bytes, payloadStart, payloadEnd } = frame.udp;
+  if (payloadEnd - payloadStart < RUN_BYTES || u32At(bytes, payloadStart + PERF_BYTES) !== RUN_MARK) return false;
+  into.token = u32At(bytes, payloadStart + PERF_BYTES + 4);
   return true;
 }

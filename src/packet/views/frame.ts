@@ -112,6 +112,16 @@ export class FrameView {
     return offloaded && field === foldSum(pseudo) ? CHECKSUM.PARTIAL : CHECKSUM.WRONG;
   }
 
+  /**
+   * Leaves the transport's checksum to the kernel or the device: writes the sum of the pseudo-header, on which they build, into
+   * its field (CHECKSUM.PARTIAL). False without a transport header.
+   */
+  seedChecksum(): boolean {
+    if (this.transport === 0) return false;
+    setU16(this.ethernet.bytes, this.checksumAt, foldSum(this.#pseudo()));
+    return true;
+  }
+
   /** Writes the transport's checksum from nothing. */
   fillChecksum(): void {
     if (this.transport === 0) return;

@@ -16,7 +16,7 @@ export interface QueueStart {
   readonly module: string;
   readonly data: unknown;
   readonly umem: UmemOptions;
-  readonly socket: Omit<XskOptions, "redirect" | "filter" | "mode" | "queue">;
+  readonly socket: Omit<XskOptions, "redirect" | "filter" | "mode" | "queue" | "onTimestamp">;
   readonly serve: Omit<ServeOptions, "signal" | "loop">;
 }
 

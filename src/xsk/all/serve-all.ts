@@ -2,6 +2,7 @@
 import { XdpctlError } from "../../errors/index.js";
 import { allowedCpus, errno, receiveQueues } from "../../linux/index.js";
 import type { VerdictCounts, XdpMode } from "../../xdp/index.js";
+import type { CopyMode } from "../bind.js";
 import { addStatistics, type XskStatistics } from "../counters.js";
 import { failureOf } from "../failure.js";
 import { findInterface } from "../interface.js";
@@ -14,7 +15,7 @@ import { QueueWorker } from "./queue.js";
 import { workerPath } from "./worker-path.js";
 
 export interface ServeAllOptions
-  extends Omit<XskOptions, "queue" | "redirect">,
+  extends Omit<XskOptions, "queue" | "redirect" | "onTimestamp">,
     Omit<ServeOptions, "signal" | "loop" | "wait"> {
   /** `poll` (the default) or `spin`: a worker has no event loop to wait in. */
   wait?: "poll" | "spin";
@@ -33,12 +34,15 @@ export interface QueueStatistics extends XskStatistics {
   readonly queue: number;
   /** The CPU that its worker is kept on. */
   readonly cpu: number;
+  readonly copy: CopyMode | undefined;
 }
 
 /** An interface all of whose queues are served. */
 export interface ServedInterface extends AsyncDisposable {
   readonly interface: string;
   readonly mode: XdpMode;
+  /** Why `mode: "auto"` fell back to generic. */
+  readonly fallback: string | undefined;
   readonly queues: readonly number[];
   /** Resolves after `stop`; rejects with the first worker's error, when all have ended. */
   readonly done: Promise<void>;
@@ -130,6 +134,7 @@ export async function serveAll(
   return {
     interface: link.name,
     mode: redirect.attachment.mode,
+    fallback: redirect.attachment.fallback,
     queues: numbers,
     done,
     statistics: () => statisticsOf(workers),
@@ -157,8 +162,8 @@ async function whenEnded(workers: readonly QueueWorker[], stop: () => void): Pro
 async function statisticsOf(workers: readonly QueueWorker[]) {
   const queues = await Promise.all(
     workers.map(async (worker) => {
-      const { queue, cpu } = worker;
-      return { queue, cpu, ...(await worker.statistics()) } as QueueStatistics;
+      const { queue, cpu, copy } = worker;
+      return { queue, cpu, copy, ...(await worker.statistics()) } as QueueStatistics;
     }),
   );
   return { total: addStatistics(queues), queues };

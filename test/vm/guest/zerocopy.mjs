@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Runs in a guest as root: asks for zero copy on eth0, a virtio NIC, and where it is given asks the gateway for its address
-// over it. Prints what the kernel answered as one JSON object.
+// over it; then the same with TX metadata. Prints what the kernel answered as one JSON object.
 import { spawnSync } from "node:child_process";
 
 const { Umem, XskSocket } = await import(new URL("../../../dist/xsk.js", import.meta.url).href);
@@ -22,14 +22,16 @@ const request = Uint8Array.from([
   ...Array(18).fill(0),
 ]);
 
-async function attempt(copy) {
-  const umem = Umem.create({ frameCount: 4096, frameSize: 4096 });
+async function attempt(copy, txMetadata = false) {
+  const umem = Umem.create({ frameCount: 4096, frameSize: 4096, txMetadata });
+  let times = 0;
   try {
-    const nic = XskSocket.open(umem, name, { copy, mode: "native" });
+    const nic = XskSocket.open(umem, name, { copy, mode: "native", onTimestamp: () => times++ });
     const answers = [];
     const timer = setInterval(() => {
       nic.produce(1, (frame) => {
         frame.replace(request);
+        if (txMetadata) frame.requestTimestamp();
         frame.send();
       });
     }, 200);
@@ -44,7 +46,7 @@ async function attempt(copy) {
     clearTimeout(end);
     const { copy: got, mode, statistics } = nic;
     nic.close();
-    return { copy: got, mode, answers, statistics, freed: umem.free };
+    return { copy: got, mode, answers, statistics, freed: umem.free, timestamps: times > 0 };
   } catch (error) {
     return { error: { code: error.code, message: error.message, errno: error.errno, kernel: error.kernel } };
   } finally {
@@ -54,6 +56,8 @@ async function attempt(copy) {
 
 const zerocopy = await attempt("zerocopy");
 const auto = await attempt("auto");
+const metadata = await attempt("zerocopy", true);
+const autoMetadata = await attempt("auto", true);
 const log = run("dmesg").stdout;
-process.stdout.write(JSON.stringify({ name, gateway, zerocopy, auto, log }));
+process.stdout.write(JSON.stringify({ name, gateway, zerocopy, auto, metadata, autoMetadata, log }));
 process.exit(0);

@@ -19,6 +19,10 @@ export const VM_PROPERTIES = {
     description: "1G by default.",
   },
   cpus: { type: "integer", minimum: 1, maximum: 64, description: "Processors; 2 by default." },
+  zerocopy: {
+    type: "boolean",
+    description: "Its NICs give AF_XDP sockets their frames without a copy, where its kernel can: Linux 6.11.",
+  },
   lab: {
     type: "boolean",
     description: "Its root may run `lab` commands on this machine, which is to say: as root of this machine.",

@@ -8,7 +8,8 @@ const CPUS = 2;
 
 /** What the lab file says of a guest. */
 export function vmSpec({ settings }: NodeDraft): VmSpec {
-  const { kernel = KERNEL, root, memory = MEMORY, cpus = CPUS, modules = [], lab = false } = settings;
+  const { kernel = KERNEL, root, memory = MEMORY, cpus = CPUS, modules = [], lab = false, zerocopy } = settings;
   const size = Number.parseInt(memory, 10) * (memory.endsWith("G") ? 1024 : 1);
-  return { kernel, ...(root === undefined ? {} : { root }), memory: size, cpus, modules, lab };
+  const common = { kernel, ...(root === undefined ? {} : { root }), memory: size, cpus, modules, lab };
+  return zerocopy === true ? { ...common, zerocopy } : common;
 }
