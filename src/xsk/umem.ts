@@ -303,7 +303,7 @@ export function checkSizes({
   frameCount,
   headroom,
   unaligned,
-}: Required<Omit<UmemOptions, "checked">>): void {
+}: Required<Pick<UmemOptions, "frameSize" | "frameCount" | "headroom" | "unaligned">>): void {
   const refuse = (what: string, remedy: string): never => {
     throw new XdpctlError("XDPCTL_E_XSK_SIZE", what, { remedy });
   };
