@@ -20,7 +20,7 @@ const frames = new Int32Array(256);
  */
 export function turnLarge(engine: Engine, cursor: Cursor, handler: FrameHandler, budget: number): number {
   if (engine.sending !== 0) engine.reap();
-  if (engine.timestamps !== undefined) engine.timestamps.deliver();
+  if (engine.umem.metadata !== undefined) engine.umem.tell();
   // It was closed by who got a timestamp.
   if (engine.fd < 0) return 0;
   if (engine.owed !== 0) engine.pay();

@@ -52,8 +52,8 @@ export interface XskOptions {
   /** Packets that one wake-up sends in copy mode (Linux 6.17; 32 before); 256 by default, where the kernel has it. */
   sendBudget?: number;
   /**
-   * Is called for each packet that asked for its timestamp (`txMetadata` of the UMEM), some time after it was sent: by `serve`,
-   * `produce`, `receive` or `send` of this socket. It must not be asynchronous; the object is one for all.
+   * Is called for each packet that asked for its timestamp (`txMetadata` of the UMEM), some time after it was sent: by `produce`,
+   * `receive` or `send` of this socket, or `serve` of any on its UMEM. It must not be asynchronous; the object is one for all.
    */
   onTimestamp?: TimestampHandler;
 }

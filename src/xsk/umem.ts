@@ -226,6 +226,17 @@ export class Umem implements Disposable {
     }
   }
 
+  /** @internal Tells the times of what its sockets have sent: also of those that nobody serves, and others forward to. */
+  tell(): void {
+    const { engines } = this;
+    for (let i = 0; i < engines.length; i++) {
+      const engine = engines[i] as Engine;
+      if (engine.timestamps === undefined) continue;
+      if (engine.sending !== 0) engine.reap();
+      engine.timestamps.deliver();
+    }
+  }
+
   /** @internal Asks the kernel again to send what it did not take from its sockets' TX rings. */
   kick(): void {
     for (let i = 0; i < this.engines.length; i++) {

@@ -114,10 +114,10 @@ export class FrameView {
 
   /**
    * Leaves the transport's checksum to the kernel or the device: writes the sum of the pseudo-header, on which they build, into
-   * its field (CHECKSUM.PARTIAL). False without a transport header.
+   * its field (CHECKSUM.PARTIAL). False without a transport header, and behind a routing header, whose last address would count.
    */
   seedChecksum(): boolean {
-    if (this.transport === 0) return false;
+    if (this.transport === 0 || (this.network === ETHERTYPE.IPV6 && this.ipv6.routed)) return false;
     setU16(this.ethernet.bytes, this.checksumAt, foldSum(this.#pseudo()));
     return true;
   }
