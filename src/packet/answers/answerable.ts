@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 import { ETHERTYPE, IP_PROTOCOL } from "../protocol.js";
 import { CHECKSUM, type ChecksumState, type FrameView } from "../views/frame.js";
-import { sameBytes } from "../views/wire.js";
+import { i32At, sameBytes } from "../views/wire.js";
 
-/** Hosts alone: not 0/8, not the loopback, not multicast, reserved, or broadcast. Host order. */
+/** Hosts alone: not 0/8, not the loopback, not multicast, reserved, or broadcast. Host order, signed or not. */
 export function isHost4(address: number): boolean {
   const first = address >>> 24;
   return first !== 0 && first !== 127 && first < 224;
@@ -20,7 +20,9 @@ function betweenHosts(frame: FrameView): boolean {
   const { ethernet } = frame;
   if (ethernet.toGroup || ethernet.fromGroup) return false;
   if (frame.network === ETHERTYPE.IPV4) {
-    const { src, dst } = frame.ipv4;
+    const { bytes, start } = frame.ipv4;
+    const src = i32At(bytes, start + 12);
+    const dst = i32At(bytes, start + 16);
     return src !== dst && isHost4(src) && isHost4(dst);
   }
   if (frame.network !== ETHERTYPE.IPV6) return false;

@@ -6,7 +6,7 @@ import { ETHERTYPE, IP_PROTOCOL } from "../protocol.js";
 import { replaceU16 } from "../views/checksum.js";
 import { CHECKSUM, FrameView } from "../views/frame.js";
 import type { ResizableSpan } from "../views/span.js";
-import { sameBytes, u32At } from "../views/wire.js";
+import { i32At, sameBytes } from "../views/wire.js";
 import { answerable, isPlainUdp, turnAround } from "./answerable.js";
 import { answerArp, answerSolicitation } from "./neighbour.js";
 
@@ -28,6 +28,7 @@ export interface EchoOptions {
  */
 export class EchoHost {
   readonly #mac: Uint8Array;
+  /** Signed, so that V8 allocates none of them. */
   readonly #v4: readonly number[];
   readonly #v6: readonly Uint8Array[];
   readonly #frame = new FrameView();
@@ -36,7 +37,7 @@ export class EchoHost {
   constructor({ mac, addresses }: EchoOptions) {
     this.#mac = macOf(mac).slice();
     const parsed = addresses.map(parseAddress);
-    this.#v4 = parsed.filter(({ family }) => family === 4).map(({ bytes }) => u32At(bytes, 0));
+    this.#v4 = parsed.filter(({ family }) => family === 4).map(({ bytes }) => i32At(bytes, 0));
     this.#v6 = parsed.filter(({ family }) => family === 6).map(({ bytes }) => bytes);
   }
 
@@ -67,7 +68,7 @@ export class EchoHost {
 
   #isAsked(frame: FrameView): boolean {
     if (frame.network === ETHERTYPE.IPV4) {
-      const { dst } = frame.ipv4;
+      const dst = i32At(frame.ipv4.bytes, frame.ipv4.start + 16);
       for (let i = 0; i < this.#v4.length; i++) if (this.#v4[i] === dst) return true;
       return false;
     }

@@ -4,7 +4,7 @@ import { ICMPV6_TYPE } from "../icmp.js";
 import { CHECKSUM, type FrameView } from "../views/frame.js";
 import { NDP_FLAG, NDP_OPTION, NdpView } from "../views/ndp.js";
 import type { ResizableSpan } from "../views/span.js";
-import { copyBytes, sameBytes, setU16 } from "../views/wire.js";
+import { copyBytes, i32At, sameBytes, setU16 } from "../views/wire.js";
 import { isHost4, isHost6 } from "./answerable.js";
 
 /** A solicitation's hop limit: only neighbours can send it (RFC 4861 §7.1.1). */
@@ -13,14 +13,15 @@ const ON_LINK = 255;
 const ADVERTISEMENT = 32;
 
 /**
- * An ARP request for `own` (host order) becomes its reply in place; `frame.arp` is readable. The target of the reply is
+ * An ARP request for `own` (host order, signed) becomes its reply in place; `frame.arp` is readable. The target of the reply is
  * the asker, its protocol address included. A probe (RFC 5227: the asker has no address yet) is answered, an
  * announcement of the address itself is not.
  */
 export function answerArp(frame: FrameView, mac: Uint8Array, own: number): boolean {
   const { arp, ethernet } = frame;
-  const { sender } = arp;
-  if (arp.operation !== ARP_OPERATION.REQUEST || arp.target !== own || sender === own) return false;
+  const sender = i32At(arp.bytes, arp.start + 14);
+  const target = i32At(arp.bytes, arp.start + 24);
+  if (arp.operation !== ARP_OPERATION.REQUEST || target !== own || sender === own) return false;
   if (sender !== 0 && !isHost4(sender)) return false;
   const { bytes } = arp;
   const asker = arp.senderMacAt;

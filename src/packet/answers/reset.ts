@@ -3,7 +3,7 @@ import { ETHERTYPE, IP_PROTOCOL } from "../protocol.js";
 import { TCP_FLAG } from "../tcp.js";
 import { CHECKSUM, FrameView } from "../views/frame.js";
 import type { ResizableSpan, Span } from "../views/span.js";
-import { copyBytes, setU16, setU32, swapBytes } from "../views/wire.js";
+import { copyBytes, i32At, setU16, setU32, swapBytes } from "../views/wire.js";
 import { answerable } from "./answerable.js";
 
 const frame = new FrameView();
@@ -34,9 +34,10 @@ function writeTcp(at: number, back: boolean): void {
   setU16(scratch, at, back ? tcp.dport : tcp.sport);
   setU16(scratch, at + 2, back ? tcp.sport : tcp.dport);
   // What the other end expects next: otherwise it is no reset for it (RFC 5961).
-  const acknowledged = acknowledges ? tcp.acknowledgment : 0;
-  setU32(scratch, at + 4, back ? acknowledged : tcp.sequence);
-  setU32(scratch, at + 8, back ? tcp.sequence + tcp.sequenceLength : acknowledged);
+  const acknowledged = acknowledges ? i32At(tcp.bytes, tcp.start + 8) : 0;
+  const sequence = i32At(tcp.bytes, tcp.start + 4);
+  setU32(scratch, at + 4, back ? acknowledged : sequence);
+  setU32(scratch, at + 8, back ? (sequence + tcp.sequenceLength) | 0 : acknowledged);
   scratch[at + 12] = 5 << 4;
   scratch[at + 13] = back || acknowledges ? TCP_FLAG.RST | TCP_FLAG.ACK : TCP_FLAG.RST;
   setU32(scratch, at + 14, 0);

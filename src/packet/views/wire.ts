@@ -11,6 +11,15 @@ export function u32At(bytes: Uint8Array, at: number): number {
   return (high | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0;
 }
 
+/**
+ * The same 32 bits as a signed number, which V8 never allocates: one of 2^31 and more is an object of its own wherever a call
+ * that takes or gives it was not inlined.
+ */
+export function i32At(bytes: Uint8Array, at: number): number {
+  const high = ((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16);
+  return high | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
+}
+
 export function setU16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value >>> 8;
   bytes[at + 1] = value;
