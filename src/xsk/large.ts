@@ -77,7 +77,9 @@ export function turnLarge(engine: Engine, cursor: Cursor, handler: FrameHandler,
     counters.received -= taken - packets;
     finish(engine, taken, (to - fill.producer) | 0, bytes);
   }
-  return full ? -1 : packets;
+  if (full) return -1;
+  if (packets === 0) umem.kick();
+  return packets;
 }
 
 /** How many descriptors the packet at `at` has; 0 while its end is not there yet. */

@@ -306,32 +306,34 @@ test("two sockets of two interfaces share a UMEM, and forward to each other", as
   pair.left.must("ip", "link", "del", "far0");
 });
 
-test.each(["loop", "poll"] as const)(
-  "what goes one way only does not wait for what comes back, by %s",
-  async (wait) => {
-    pair.left.must("ip", "link", "add", "far0", "type", "veth", "peer", "name", "far1", "netns", pair.right.name);
-    pair.left.must("ip", "link", "set", "far0", "up");
-    pair.right.must("ip", "link", "set", "far1", "up");
-    // Free frames are many: nobody must take back what was sent to go on receiving.
-    const umem = Umem.create({ frameCount: 8192, checked: true });
-    const rings = { rings: { tx: 64, completion: 64 } };
-    const a = open(umem, rings);
-    const b = open(umem, rings, "far1");
-    const served = [a.serve((frame) => frame.forward(b), { wait }), b.serve(() => {}, { wait })];
-    // Nobody else sends there, so b has no event of its own.
-    await new Running(pair.left.argv("ping", "-q", "-c150", "-i0.002", "-W0.1", "-s100", "-b", "10.77.1.255")).ended();
-    await expect.poll(() => a.statistics.forwarded).toBeGreaterThanOrEqual(150);
-    await sleep(50);
-    const { sent } = b.statistics;
-    const gone = Number(pair.left.must("cat", "/proc/net/dev").match(/far0:\s*\d+\s+(\d+)/)?.[1]);
-    a.stop();
-    b.stop();
-    await Promise.all(served);
-    umem.close();
-    pair.left.must("ip", "link", "del", "far0");
-    expect(gone).toBeGreaterThanOrEqual(sent);
-  },
-);
+test.each([
+  ["loop", false],
+  ["poll", false],
+  ["loop", true],
+  ["poll", true],
+] as const)("what goes one way only waits for nothing, by %s, multiBuffer %s", async (wait, multiBuffer) => {
+  pair.left.must("ip", "link", "add", "far0", "type", "veth", "peer", "name", "far1", "netns", pair.right.name);
+  pair.left.must("ip", "link", "set", "far0", "up");
+  pair.right.must("ip", "link", "set", "far1", "up");
+  // Free frames are many: nobody must take back what was sent to go on receiving.
+  const umem = Umem.create({ frameCount: 8192, checked: true });
+  const rings = { rings: { tx: 64, completion: 64 }, multiBuffer };
+  const a = open(umem, rings);
+  const b = open(umem, rings, "far1");
+  const served = [a.serve((frame) => frame.forward(b), { wait }), b.serve(() => {}, { wait })];
+  // Nobody else sends there, so b has no event of its own.
+  await new Running(pair.left.argv("ping", "-q", "-c150", "-i0.002", "-W0.1", "-s100", "-b", "10.77.1.255")).ended();
+  await expect.poll(() => a.statistics.forwarded).toBeGreaterThanOrEqual(150);
+  await sleep(50);
+  const { sent } = b.statistics;
+  const gone = Number(pair.left.must("cat", "/proc/net/dev").match(/far0:\s*\d+\s+(\d+)/)?.[1]);
+  a.stop();
+  b.stop();
+  await Promise.all(served);
+  umem.close();
+  pair.left.must("ip", "link", "del", "far0");
+  expect(gone).toBeGreaterThanOrEqual(sent);
+});
 
 test("unaligned frames of 3000 bytes", async () => {
   const umem = Umem.create({ frameSize: 3000, frameCount: 1000, unaligned: true, checked: true });
