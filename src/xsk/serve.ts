@@ -27,14 +27,14 @@ export interface ServeOptions {
   signal?: AbortSignal;
   /** Frames of one batch at the most, after which the kernel is told what was done; 256 by default. */
   batch?: number;
-  /** Milliseconds after which `poll` and `spin` let timers, signals and other work have their turn; 10 by default. */
+  /** Milliseconds after which `poll` and `spin` let timers, signals and other work have their turn; 20 by default. */
   yieldMs?: number;
   /** The event loop to wait in, with `loop`; one of its own by default. */
   loop?: Loop;
 }
 
 const BATCH = 256;
-const YIELD_MS = 10;
+const YIELD_MS = 20;
 /** How often an idle socket looks whether its interface is still up: the kernel says nothing by itself. */
 const LOOK_MS = 250;
 

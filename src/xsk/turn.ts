@@ -19,11 +19,10 @@ const touched: Engine[] = [];
  * Nothing is allocated, and the kernel is called only to wake it.
  */
 export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budget: number): number {
-  if (engine.sending !== 0) engine.reap();
-  if (engine.owed !== 0) engine.pay();
   const { rx, tx, fill, umem } = engine;
   let n = rx.available();
   if (n === 0) {
+    recycle(engine);
     umem.kick();
     return 0;
   }
@@ -97,7 +96,16 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
     engine.counters.dropped += dropped;
     finish(engine, (at - first) | 0, (to - fill.producer) | 0, bytes);
   }
+  // After the answers are on their way: in copy mode many are sent by now, too.
+  recycle(engine);
   return n;
+}
+
+/** Takes back what was sent, and gives the fill ring what it lacks. */
+function recycle(engine: Engine): void {
+  if (engine.fd < 0) return;
+  if (engine.sending !== 0) engine.reap();
+  if (engine.owed !== 0) engine.pay();
 }
 
 /** @internal A frame's way to another socket; false when it could not go. */
