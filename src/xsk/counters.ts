@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { getSocketOption, SOL_XDP } from "../linux/index.js";
 import { XDP_STATISTICS } from "./abi.js";
+import type { Engine } from "./engine.js";
 
 /** What a socket has counted itself, since it was opened. */
 export class Counters {
@@ -93,8 +94,38 @@ export function addStatistics(all: readonly XskStatistics[]): XskStatistics {
 }
 
 /** `struct xdp_statistics`: all zero where the socket is closed. */
-export function kernelStatistics(fd: number): readonly number[] {
+function kernelStatistics(fd: number): readonly number[] {
   const raw = new BigUint64Array(6);
   if (fd >= 0) getSocketOption(fd, SOL_XDP, XDP_STATISTICS, raw);
   return Array.from(raw, Number);
+}
+
+/** What the kernel and this side counted, of one socket. */
+export function statisticsOf(engine: Engine): XskStatistics {
+  const { counters, umem } = engine;
+  const [rxDropped = 0, rxInvalid = 0, txInvalid = 0, rxRingFull = 0, fillRingEmpty = 0, txRingEmpty = 0] =
+    kernelStatistics(engine.fd);
+  return {
+    received: counters.received,
+    receivedBytes: counters.receivedBytes,
+    sent: counters.sent,
+    completed: counters.completed,
+    forwarded: counters.forwarded,
+    taken: counters.taken,
+    dropped: counters.dropped,
+    txRingFull: counters.ringFull,
+    invalid: counters.invalid,
+    rxDropped,
+    rxRingFull,
+    fillRingEmpty,
+    rxInvalid,
+    txInvalid,
+    txRingEmpty,
+    sendWakeups: counters.sendWakeups,
+    receiveWakeups: counters.receiveWakeups,
+    waits: counters.waits,
+    free: umem.free,
+    filling: engine.fill.size - engine.owed,
+    sending: engine.sending,
+  };
 }

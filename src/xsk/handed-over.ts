@@ -3,7 +3,7 @@ import { fstatSync } from "node:fs";
 import { XdpctlError } from "../errors/index.js";
 import { AF_XDP, getSocketOption, isSealedMemory, SO_DOMAIN, SOL_SOCKET } from "../linux/index.js";
 import { checkRingSizes, type RingSizes } from "./ring.js";
-import { checkSizes, LINEAR_BYTES } from "./umem.js";
+import { checkSizes, LINEAR_BYTES } from "./umem-options.js";
 
 /** The variable that tells a program what its descriptors are. */
 export const VARIABLE = "XDPCTL_XSK";

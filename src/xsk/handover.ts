@@ -6,7 +6,8 @@ import { checkDescriptors, type Handover, readHandover, VARIABLE, VERSION } from
 import { findInterface } from "./interface.js";
 import { Redirect } from "./redirect.js";
 import { checkRingSizes } from "./ring.js";
-import { redirection, ringSizes, type XskOptions, XskSocket } from "./socket.js";
+import { XskSocket } from "./socket.js";
+import { redirection, ringSizes, type XskOptions } from "./options.js";
 import { Umem } from "./umem.js";
 
 type Descriptors = "socket" | "memory" | "link";

@@ -4,7 +4,7 @@ import type { Engine } from "./engine.js";
 import { type Cursor, Verdict } from "./frame.js";
 import { OWNER } from "./owners.js";
 import { elsewhere, type FrameHandler, finish, touch } from "./turn.js";
-import { LINEAR_BYTES } from "./umem.js";
+import { LINEAR_BYTES } from "./umem-options.js";
 
 /** The most frames that a packet is sent in: the linear part of a kernel's buffer, and MAX_SKB_FRAGS. */
 const MOST_SENT = 18;

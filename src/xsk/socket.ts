@@ -2,64 +2,26 @@
 import type { BpfMap } from "../bpf/index.js";
 import { XdpctlError } from "../errors/index.js";
 import { errno, POLLOUT, Poll, type Socket, SOL_XDP } from "../linux/index.js";
-import type { ModeRequest, VerdictCounts, XdpMode } from "../xdp/index.js";
-import { XDP_MAX_TX_SKB_BUDGET, XDP_PKT_CONTD } from "./abi.js";
-import { bindSocket, type BusyPoll, type CopyMode, type CopyRequest, makeSocket, type Place } from "./bind.js";
-import { kernelStatistics, type XskStatistics } from "./counters.js";
+import type { VerdictCounts, XdpMode } from "../xdp/index.js";
+import { XDP_MAX_TX_SKB_BUDGET } from "./abi.js";
+import { bindSocket, type CopyMode, makeSocket, type Place } from "./bind.js";
+import { statisticsOf, type XskStatistics } from "./counters.js";
 import { Engine } from "./engine.js";
 import { failureOf } from "./failure.js";
 import { copyFor } from "./features.js";
-import { checkReceived } from "./foreign.js";
 import { Cursor } from "./frame.js";
 import { findInterface } from "./interface.js";
-import { OWNER } from "./owners.js";
+import { redirection, ringSizes, SEND_BUDGET, type XskOptions } from "./options.js";
 import { Packet } from "./packet.js";
+import { receivePackets, sendPackets } from "./packets.js";
 import { produceAnnotated } from "./annotated.js";
 import { produce } from "./produce.js";
-import { directTo, Redirect, redirectRules } from "./redirect.js";
+import { directTo, Redirect } from "./redirect.js";
 import { checkRingSizes, checkRingsMade, mapRings, type RingSizes } from "./ring.js";
-import type { RedirectRule } from "./rule.js";
 import { type ServeOptions, serve } from "./serve.js";
-import { type TimestampHandler, TxTimestamps } from "./timestamps.js";
+import { TxTimestamps } from "./timestamps.js";
 import type { FrameHandler } from "./turn.js";
 import type { Umem } from "./umem.js";
-
-export interface XskOptions {
-  /** The queue whose frames it receives, and by which it sends; 0 by default. */
-  queue?: number;
-  /** How the redirect program is attached: `native`, `generic`, or `auto` (the default), native where the driver can. */
-  mode?: ModeRequest;
-  /** `zerocopy`, `copy`, or `auto` (the default), which takes zero copy where the driver has it. */
-  copy?: CopyRequest;
-  /** Calls the kernel only when it sleeps; true by default (Linux 5.4). */
-  needWakeup?: boolean;
-  /** Descriptors of each ring, powers of two; 2048 by default, the fill ring at most half of the UMEM's frames. */
-  rings?: Partial<RingSizes>;
-  /** Which frames it takes; all by default. What matches no rule goes on to the network stack. */
-  filter?: RedirectRule | readonly RedirectRule[];
-  /**
-   * The XSKMAP of a program of your own, which you attach; the socket is put into it at its queue. `false`: nothing is
-   * redirected, the socket only sends. By default xdpctl's own program is attached, and shared by the queues.
-   */
-  redirect?: BpfMap | false;
-  /** Preferred busy polling (Linux 5.11): the driver is driven by our own waiting, not by interrupts. */
-  busyPoll?: BusyPoll;
-  /**
-   * Packets of several frames (XDP_USE_SG, Linux 6.6), for MTUs beyond a frame. `serve` shows each in one piece; `receive` drops
-   * them, as `invalid`. `sent` and `completed` count their frames.
-   */
-  multiBuffer?: boolean;
-  /** Packets that one wake-up sends in copy mode (Linux 6.17; 32 before); 256 by default, where the kernel has it. */
-  sendBudget?: number;
-  /**
-   * Is called for each packet that asked for its timestamp (`txMetadata` of the UMEM), some time after it was sent: by `produce`,
-   * `receive` or `send` of this socket, or `serve` of any on its UMEM. It must not be asynchronous; the object is one for all.
-   */
-  onTimestamp?: TimestampHandler;
-}
-
-const DEFAULT_RING = 2048;
-const SEND_BUDGET = 256;
 
 /** All that are open in this thread. */
 const open = new Set<XskSocket>();
@@ -263,38 +225,7 @@ export class XskSocket implements Disposable {
    */
   receive(n: number): Packet[] {
     this.#assertOpen();
-    const { engine, umem } = this;
-    if (engine.sending !== 0) engine.reap();
-    engine.timestamps?.deliver();
-    engine.pay();
-    if (engine.foreign) checkReceived(engine, n);
-    const { rx, counters } = engine;
-    const count = Math.min(n, rx.available());
-    const packets: Packet[] = [];
-    for (let i = 0; i < count; i++) {
-      const slot = ((rx.consumer + i) & rx.mask) << 2;
-      const address = rx.slots[slot] as number;
-      const start = address + ((rx.slots[slot + 1] as number) >>> 16);
-      const length = rx.slots[slot + 2] as number;
-      const frame = umem.frameOf(address);
-      umem.owners?.move(frame, OWNER.fill, OWNER.user);
-      const more = ((rx.slots[slot + 3] as number) & XDP_PKT_CONTD) !== 0;
-      if (more || engine.within) {
-        // A frame of a packet of several.
-        umem.give(frame, OWNER.user);
-        engine.within = more;
-        if (!more) counters.invalid++;
-        continue;
-      }
-      packets.push(Packet.on(umem, frame, start, start + length));
-      counters.receivedBytes += length;
-    }
-    if (count > 0) rx.release(count);
-    counters.received += packets.length;
-    counters.taken += packets.length;
-    engine.owed += count;
-    engine.pay();
-    engine.wakeFill();
+    const packets = receivePackets(this.engine, n);
     this.#check();
     return packets;
   }
@@ -306,65 +237,14 @@ export class XskSocket implements Disposable {
    */
   send(packets: Packet[]): number {
     this.#assertOpen();
-    const { engine, umem } = this;
-    if (engine.sending !== 0) engine.reap();
-    engine.timestamps?.deliver();
-    const { metadata } = umem;
-    const room = Math.min(packets.length, engine.room(packets.length));
-    let sent = 0;
-    try {
-      for (; sent < room; sent++) {
-        const packet = packets[sent] as Packet;
-        const { start, length } = packet;
-        if (packet.umem !== umem) throw new XdpctlError("XDPCTL_E_FRAME", "the packet is of another UMEM");
-        if (!packet.gone && length === 0) throw new XdpctlError("XDPCTL_E_FRAME", "an empty packet can't be sent");
-        if (metadata !== undefined && !metadata.allows(packet, length))
-          throw new XdpctlError("XDPCTL_E_FRAME", "a checksum was asked for outside of the packet");
-        const frame = packet.leave();
-        umem.owners?.move(frame, OWNER.user, OWNER.tx);
-        engine.stage(
-          start,
-          length,
-          metadata === undefined ? 0 : metadata.write(packet, frame, start, engine.timestamps),
-        );
-      }
-    } finally {
-      packets.splice(0, sent);
-      engine.flush();
-    }
+    const sent = sendPackets(this.engine, packets);
     this.#check();
     return sent;
   }
 
   /** Where the packets went. */
   get statistics(): XskStatistics {
-    const { engine, umem } = this;
-    const { counters } = engine;
-    const [rxDropped = 0, rxInvalid = 0, txInvalid = 0, rxRingFull = 0, fillRingEmpty = 0, txRingEmpty = 0] =
-      kernelStatistics(engine.fd);
-    return {
-      received: counters.received,
-      receivedBytes: counters.receivedBytes,
-      sent: counters.sent,
-      completed: counters.completed,
-      forwarded: counters.forwarded,
-      taken: counters.taken,
-      dropped: counters.dropped,
-      txRingFull: counters.ringFull,
-      invalid: counters.invalid,
-      rxDropped,
-      rxRingFull,
-      fillRingEmpty,
-      rxInvalid,
-      txInvalid,
-      txRingEmpty,
-      sendWakeups: counters.sendWakeups,
-      receiveWakeups: counters.receiveWakeups,
-      waits: counters.waits,
-      free: umem.free,
-      filling: engine.fill.size - engine.owed,
-      sending: engine.sending,
-    };
+    return statisticsOf(this.engine);
   }
 
   /** What the redirect program did with the interface's frames, all queues together; undefined without ours. */
@@ -399,30 +279,4 @@ export class XskSocket implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-/** @internal The program that gives frames to the socket: ours, the map of another, or none. */
-export function redirection(
-  place: Pick<Place, "interface" | "ifindex" | "multiBuffer">,
-  options: XskOptions,
-): Redirect | BpfMap | undefined {
-  const { redirect, filter, mode } = options;
-  if (redirect === false) return undefined;
-  if (redirect !== undefined) return redirect;
-  return Redirect.retain(place.interface, place.ifindex, {
-    ...(mode === undefined ? {} : { mode }),
-    rules: redirectRules(filter),
-    multiBuffer: place.multiBuffer,
-  });
-}
-
-/** @internal What the caller names, and the usual for the rest; a fill ring never takes more than half of the frames unasked. */
-export function ringSizes(umem: Umem, given: Partial<RingSizes>): RingSizes {
-  const half = 2 ** Math.floor(Math.log2(Math.max(2, umem.frameCount) / 2));
-  return {
-    rx: given.rx ?? DEFAULT_RING,
-    tx: given.tx ?? DEFAULT_RING,
-    fill: given.fill ?? Math.min(DEFAULT_RING, half),
-    completion: given.completion ?? DEFAULT_RING,
-  };
 }

@@ -1,15 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
-import {
-  errno,
-  Mapping,
-  OwnedFd,
-  PAGE_SIZE,
-  type Socket,
-  SOL_XDP,
-  sharedMemory,
-  syscallError,
-} from "../linux/index.js";
+import { errno, Mapping, OwnedFd, type Socket, SOL_XDP, sharedMemory, syscallError } from "../linux/index.js";
 import {
   TX_METADATA_BYTES,
   XDP_PACKET_HEADROOM,
@@ -19,38 +10,10 @@ import {
   XDP_UMEM_UNALIGNED_CHUNK_FLAG,
 } from "./abi.js";
 import type { Engine } from "./engine.js";
-import { TxMetadata, type TxMetadataOptions } from "./metadata.js";
+import { TxMetadata } from "./metadata.js";
 import { OWNER, Owners } from "./owners.js";
+import { checkSizes, complete, LINEAR_BYTES, type UmemOptions } from "./umem-options.js";
 
-export interface UmemOptions {
-  /** Bytes of a frame: 2048 (the default) or 4096; with `unaligned` anything from 2048 to 4096. */
-  frameSize?: number;
-  /** How many frames; 4096 by default. */
-  frameCount?: number;
-  /** Bytes that stay free in front of received packets, besides the kernel's own 256. 0 by default. */
-  headroom?: number;
-  /** Frames of any size, not only powers of two (XDP_UMEM_UNALIGNED_CHUNK_FLAG, Linux 5.4). */
-  unaligned?: boolean;
-  /**
-   * Packets may ask for checksums and timestamps as they are sent: `frame.requestChecksum()`, `frame.requestTimestamp()`. It takes
-   * 24 bytes at the front of each frame, which packets can't have. Linux 6.8, as its stable releases are now.
-   */
-  txMetadata?: boolean | TxMetadataOptions;
-  /**
-   * Development mode: an owner byte per frame finds frames that are used after they were sent, or freed twice
-   * (XDPCTL_E_FRAME). By default it is on unless NODE_ENV is `production`; off, it costs nothing.
-   */
-  checked?: boolean;
-}
-
-/** Numbers under 2^31 are V8's small integers: offsets in a larger UMEM would be allocated one by one. */
-const MOST_BYTES = 2 ** 31 - 2 * 65_536;
-const LEAST_FRAME = 2048;
-/**
- * Behind the frames, in the same buffer, is room for one packet of several frames in one piece. The kernel is not told of it,
- * and while nobody writes there it takes no memory.
- */
-export const LINEAR_BYTES = 65_536;
 /** sizeof(struct xdp_umem_reg), Linux 6.8; older kernels take the front of it. */
 const REGISTRATION = 32;
 
@@ -60,8 +23,6 @@ interface User {
   readonly engine: Engine;
   close(): void;
 }
-
-const isPowerOfTwo = (n: number): boolean => (n & (n - 1)) === 0;
 
 /**
  * Memory for packets, shared with the kernel: `frameCount` frames of `frameSize` bytes, one after the other, and the list of
@@ -295,35 +256,4 @@ export class Umem implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-function complete(options: UmemOptions): Required<UmemOptions> {
-  return {
-    frameSize: options.frameSize ?? 2048,
-    frameCount: options.frameCount ?? 4096,
-    headroom: options.headroom ?? 0,
-    unaligned: options.unaligned ?? false,
-    txMetadata: options.txMetadata ?? false,
-    checked: options.checked ?? process.env.NODE_ENV !== "production",
-  };
-}
-
-/** @internal Throws XDPCTL_E_XSK_SIZE for sizes that the kernel refuses. */
-export function checkSizes({
-  frameSize,
-  frameCount,
-  headroom,
-  unaligned,
-}: Required<Pick<UmemOptions, "frameSize" | "frameCount" | "headroom" | "unaligned">>): void {
-  const refuse = (what: string, remedy: string): never => {
-    throw new XdpctlError("XDPCTL_E_XSK_SIZE", what, { remedy });
-  };
-  const fits = Number.isInteger(frameSize) && frameSize >= LEAST_FRAME && frameSize <= PAGE_SIZE;
-  if (!fits || !(unaligned || isPowerOfTwo(frameSize)))
-    refuse(`frames of ${frameSize} bytes`, "frames have 2048 or 4096 bytes, or with `unaligned` any size in between");
-  if (!Number.isInteger(frameCount) || frameCount < 1 || frameCount * frameSize > MOST_BYTES)
-    refuse(`${frameCount} frames of ${frameSize} bytes`, "a UMEM has at least one frame, and at most 2 GiB");
-  const most = frameSize - XDP_PACKET_HEADROOM - 64;
-  if (!Number.isInteger(headroom) || headroom < 0 || headroom > most)
-    refuse(`a headroom of ${headroom} bytes`, `0 to ${most} bytes fit into frames of ${frameSize}`);
 }

@@ -3,9 +3,10 @@ import type { ErrorObject } from "../../errors/index.js";
 import type { CopyMode } from "../bind.js";
 import type { XskStatistics } from "../counters.js";
 import type { ServeOptions } from "../serve.js";
-import type { XskOptions, XskSocket } from "../socket.js";
+import type { XskSocket } from "../socket.js";
+import type { XskOptions } from "../options.js";
 import type { FrameHandler } from "../turn.js";
-import type { UmemOptions } from "../umem.js";
+import type { UmemOptions } from "../umem-options.js";
 
 /** What a worker is started with. */
 export interface QueueStart {
