@@ -26,6 +26,7 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
     umem.kick();
     return 0;
   }
+  if (2 * engine.owed > fill.size) recycle(engine);
   if (n > budget) n = budget;
   const room = engine.room(n);
   if (room <= 0) return -1;
@@ -96,14 +97,13 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
     engine.counters.dropped += dropped;
     finish(engine, (at - first) | 0, (to - fill.producer) | 0, bytes);
   }
-  // After the answers are on their way: in copy mode many are sent by now, too.
-  recycle(engine);
+  // After the answers are on their way: in copy mode many are sent by now, too. The rest can wait.
+  if (engine.sending !== 0 && engine.fd >= 0) engine.reap();
   return n;
 }
 
 /** Takes back what was sent, and gives the fill ring what it lacks. */
 function recycle(engine: Engine): void {
-  if (engine.fd < 0) return;
   if (engine.sending !== 0) engine.reap();
   if (engine.owed !== 0) engine.pay();
 }
