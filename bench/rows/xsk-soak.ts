@@ -13,7 +13,7 @@ const PARTS = 10;
 const MOST_MIB = 8;
 const MOST_PAUSE_MS = 5;
 /** What docs/xsk.md advises a process that does nothing but packets. */
-const FLAGS = ["--single-threaded-gc", "--no-memory-reducer", "--min-semi-space-size=16"];
+const FLAGS = ["--single-threaded-gc", "--no-memory-reducer", "--initial-old-space-size=64"];
 
 interface State {
   pause: number;
