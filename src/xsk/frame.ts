@@ -176,6 +176,14 @@ export class Span implements TxRequests {
     (this.#metadata ?? noMetadata()).askLaunchTime(this, nanoseconds);
   }
 
+  /** @internal It has no frame any more. */
+  protected nowhere(): void {
+    this.start = 0;
+    this.end = 0;
+    this.first = 0;
+    this.limit = 0;
+  }
+
   #refuse(n: number, where: string, most: number): never {
     throw new XdpctlError("XDPCTL_E_FRAME", `${n} bytes of a frame that has ${most} ${where}`);
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type Frame, type Packet, sendPaced, Umem, type UmemOptions, XskSocket } from "../../src/xsk/index.js";
+import { type Frame, Packet, sendPaced, Umem, type UmemOptions, XskSocket } from "../../src/xsk/index.js";
 import { TestPair } from "../fixtures/netns.js";
 
 /** Who has a frame, when sockets close and handlers do what they may not. */
@@ -82,6 +82,35 @@ describe.each(KINDS)("frames of a closed socket, %s", (_, kind) => {
       a.receive(0);
       expect(umem.free + a.statistics.filling).toBe(256);
     }
+    umem.close();
+  });
+
+  test("packets as objects stay in their frame", () => {
+    const umem = Umem.create({ frameCount: 256, ...kind });
+    const nic = open(umem);
+    const good = Packet.alloc(umem) as Packet;
+    good.resize(60);
+    for (const [name, value] of [
+      ["end", good.limit + 1],
+      ["start", -5],
+      ["start", good.first - 1],
+      ["end", Number.NaN],
+      ["end", good.end + 0.5],
+    ] as const) {
+      const bad = Packet.alloc(umem) as Packet;
+      bad.resize(60);
+      // TypeScript would not let it.
+      Object.assign(bad, { [name]: value });
+      const packets = [bad];
+      expect(() => nic.send(packets)).toThrow(expect.objectContaining({ code: "XDPCTL_E_FRAME" }));
+      expect(packets).toEqual([bad]);
+      Object.assign(bad, { first: 0 });
+      bad.free();
+    }
+    const packets = [good];
+    expect(nic.send(packets)).toBe(1);
+    nic.close();
+    expect([nic.statistics.txInvalid, umem.free]).toEqual([0, 256]);
     umem.close();
   });
 
