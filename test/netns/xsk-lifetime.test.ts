@@ -114,6 +114,40 @@ describe.each(KINDS)("frames of a closed socket, %s", (_, kind) => {
     umem.close();
   });
 
+  test("taken frames are used up; handlers that take them twice are told", async () => {
+    const umem = Umem.create({ frameCount: 256, ...kind });
+    const nic = open(umem);
+    const codes: unknown[] = [];
+    const tries = (body: () => unknown): void => {
+      try {
+        body();
+        codes.push("nothing");
+      } catch (error) {
+        codes.push((error as { code?: string }).code);
+      }
+    };
+    let shown: Frame | undefined;
+    const served = nic.serve((frame) => {
+      shown = frame;
+      nic.stop();
+      tries(() => nic.receive(1));
+      const packet = frame.take();
+      for (const body of [() => frame.take(), () => frame.send(), () => frame.forward(nic), () => frame.drop()])
+        tries(body);
+      packet.free();
+    });
+    knock();
+    await served;
+    tries(() => shown?.take());
+    nic.produce(1, (frame) => tries(() => frame.take()));
+    nic.produce(1, () => tries(() => nic.produce(1, make)));
+    const [usage, frame] = ["XDPCTL_E_USAGE", "XDPCTL_E_FRAME"];
+    expect(codes).toEqual([usage, frame, frame, frame, frame, frame, frame, usage]);
+    nic.close();
+    expect(umem.free).toBe(256);
+    umem.close();
+  });
+
   test("a handler of produce may close it", async () => {
     const umem = Umem.create({ frameCount: 256, ...kind });
     const nic = open(umem);
