@@ -64,6 +64,23 @@ test("a ping of 8,000 bytes comes in five frames, is one piece, and goes back in
   umem.close();
 });
 
+test("a TX ring that is smaller than a packet: it can be dropped, and is when it is sent", async () => {
+  const umem = Umem.create({ frameCount: 512, checked: true });
+  const options = { multiBuffer: true, rings: { fill: 256, rx: 256, tx: 2, completion: 256 } };
+  const nic = pair.right.run(() => XskSocket.open(umem, "eth0", { ...options, filter: { protocol: "icmp" } }));
+  let n = 0;
+  const served = nic.serve((frame) => {
+    if (n++ > 0) frame.send();
+  });
+  await new Running(pair.left.argv("ping", "-c2", "-i0.1", "-W1", "-s", "8000", pair.rightAddress)).ended();
+  nic.stop();
+  await served;
+  expect(nic.statistics).toMatchObject({ received: 2, dropped: 1, txRingFull: 1, sent: 0 });
+  nic.close();
+  expect(umem.free).toBe(512);
+  umem.close();
+});
+
 test("without multiBuffer a packet of several frames goes to the network stack", async () => {
   pair.left.must("ip", "neigh", "del", pair.rightAddress, "dev", "eth0");
   const umem = Umem.create({ frameCount: 512 });
