@@ -81,6 +81,21 @@ test("a TX ring that is smaller than a packet: it can be dropped, and is when it
   umem.close();
 });
 
+test("no frame is free for a packet that became longer: it is counted as such", async () => {
+  const umem = Umem.create({ frameCount: 64, checked: true });
+  const options = { multiBuffer: true, rings: { fill: 64, rx: 64, tx: 64, completion: 64 } };
+  const nic = pair.right.run(() => XskSocket.open(umem, "eth0", { ...options, filter: { protocol: "icmp" } }));
+  const served = nic.serve((frame) => {
+    frame.growTail(8000);
+    frame.send();
+  });
+  await new Running(pair.left.argv("ping", "-c1", "-W1", "-s", "4000", pair.rightAddress)).ended();
+  nic.stop();
+  await served;
+  expect(nic.statistics).toMatchObject({ received: 1, noFrame: 1, txRingFull: 0, sent: 0 });
+  umem.close();
+});
+
 test("without multiBuffer a packet of several frames goes to the network stack", async () => {
   pair.left.must("ip", "neigh", "del", pair.rightAddress, "dev", "eth0");
   const umem = Umem.create({ frameCount: 512 });

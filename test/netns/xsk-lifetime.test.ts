@@ -73,7 +73,11 @@ describe.each(KINDS)("frames of a closed socket, %s", (_, kind) => {
       const served = a.serve((frame) => {
         frame.forward(b);
         if (closes === "forward") b.close();
-        else b.produce(3, (other) => void (make(other), b.close()));
+        else
+          b.produce(3, (other) => {
+            make(other);
+            b.close();
+          });
         a.stop();
       });
       knock();
