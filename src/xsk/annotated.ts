@@ -33,7 +33,8 @@ export function produceAnnotated(engine: Engine, cursor: Cursor, handler: FrameH
       cursor.verdict = Verdict.drop;
       handler(cursor);
       const { start, end, first, limit, verdict } = cursor;
-      if (verdict !== Verdict.send || start < first || end <= start || end > limit) break;
+      // It may have closed the socket.
+      if (verdict !== Verdict.send || engine.fd < 0 || start < first || end <= start || end > limit) break;
       if (!metadata.allows(cursor, end - start)) {
         counters.invalid++;
         break;
@@ -47,7 +48,7 @@ export function produceAnnotated(engine: Engine, cursor: Cursor, handler: FrameH
     if (frame >= 0) umem.give(frame, OWNER.user);
     engine.flush();
     engine.busy = nested;
-    if (!nested && engine.fd < 0) engine.unmap();
+    if (!nested && engine.fd < 0) engine.end();
   }
   return sent;
 }

@@ -9,6 +9,8 @@ import type { Umem } from "./umem.js";
 /** The kernel is to be asked again: no failure. */
 const AGAIN: ReadonlySet<number> = new Set([errno.EAGAIN, errno.EBUSY, errno.ENOBUFS, errno.EINTR]);
 
+let made = 0;
+
 /**
  * The rings of a socket at work. A frame goes round: fill ring → kernel → RX ring → program → TX ring → kernel → completion
  * ring → free or fill ring; only what came out of the completion ring is used again.
@@ -16,6 +18,8 @@ const AGAIN: ReadonlySet<number> = new Set([errno.EAGAIN, errno.EBUSY, errno.ENO
  * The kernel has `fill.size` frames to receive into, less those that are `owed` because none was free.
  */
 export class Engine {
+  /** Its number among all of this thread, from 1. */
+  readonly id = ++made;
   readonly umem: Umem;
   readonly rx: Ring;
   readonly tx: Ring;
@@ -93,11 +97,21 @@ export class Engine {
     if (this.failure === 0 && number > 0 && !AGAIN.has(number)) this.failure = number;
   }
 
-  /** The socket is closed. A batch that is under way goes on to its end, into rings that nobody reads. */
+  /** The socket is closed. A batch that is under way goes on to its end, into rings that nobody reads, and then calls `end`. */
   close(): void {
     this.reap();
     this.fd = -1;
-    if (!this.busy) this.unmap();
+    if (this.busy) return;
+    // What others have forwarded to it.
+    this.flush();
+    this.unmap();
+  }
+
+  /** The batch is over in which the socket was closed. */
+  end(): void {
+    this.reap();
+    this.unmap();
+    this.umem.settle(this);
   }
 
   /** Lets the rings go, once the socket is closed and no batch is under way. */
@@ -113,9 +127,11 @@ export class Engine {
     if (this.timestamps !== undefined) this.timestamps.collect(completion, n);
     // The loop of a batch writes into the fill ring itself, and has not told it yet.
     const direct = this.busy ? 0 : n < this.owed ? n : this.owed;
-    const fits = umem.freeCount + n <= umem.frameCount;
+    const { freeCount } = umem;
+    const fits = freeCount + n <= umem.frameCount;
     const given =
       umem.owners === undefined && !this.#unaligned && fits ? this.#hurry(n, direct) : this.#sort(n, direct);
+    umem.homes?.freed(freeCount);
     completion.release(n);
     this.sending -= n;
     this.counters.completed += n;
@@ -197,6 +213,7 @@ export class Engine {
     const n = umem.freeCount < this.owed ? umem.freeCount : this.owed;
     if (n <= 0) return;
     for (let i = 0; i !== n; i++) fill.slots[((fill.producer + i) & fill.mask) << 1] = umem.take(OWNER.fill);
+    umem.homes?.filled(this, n);
     this.owed -= n;
     fill.submit(n);
     if (this.zeroCopy) this.wakeFill();
@@ -235,7 +252,9 @@ export class Engine {
   flush(): void {
     const n = this.staged;
     if (n !== 0) {
+      this.umem.homes?.staged(this);
       this.staged = 0;
+      if (this.fd < 0) return;
       this.sending += n;
       this.counters.sent += n;
       this.tx.submit(n);
@@ -246,7 +265,7 @@ export class Engine {
   /** Calls the kernel until it has taken all that the TX ring has, or takes no more for now. */
   kick(): void {
     const { tx, counters } = this;
-    if (!this.unsent) return;
+    if (!this.unsent || this.fd < 0) return;
     let before = tx.size + 1;
     while (tx.needsWakeup()) {
       counters.sendWakeups++;

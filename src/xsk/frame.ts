@@ -46,7 +46,10 @@ export interface Frame extends TxRequests {
   forward(to: XskSocket): void;
   /** Drops it: what happens without a word, too. */
   drop(): void;
-  /** Takes it out of the ring, to be kept, changed and sent later: an object of its own. */
+  /**
+   * Takes it out of the ring, to be kept, changed and sent later: an object of its own. What is done to the frame after that is
+   * an error (XDPCTL_E_FRAME), and so is taking one of `produce`: `Packet.alloc` makes those.
+   */
   take(): Packet;
   /** Makes `n` bytes more room at the front: `start` moves back. Errors: XDPCTL_E_FRAME where the frame has no more. */
   growHead(n: number): void;
@@ -176,9 +179,30 @@ export class Span implements TxRequests {
     (this.#metadata ?? noMetadata()).askLaunchTime(this, nanoseconds);
   }
 
+  /** @internal It has no frame any more. */
+  protected nowhere(): void {
+    this.start = 0;
+    this.end = 0;
+    this.first = 0;
+    this.limit = 0;
+  }
+
   #refuse(n: number, where: string, most: number): never {
     throw new XdpctlError("XDPCTL_E_FRAME", `${n} bytes of a frame that has ${most} ${where}`);
   }
+}
+
+function usedUp(): never {
+  throw new XdpctlError("XDPCTL_E_FRAME", "the frame was taken already", {
+    remedy: "it is the packet's that take() returned: send that, or free it",
+  });
+}
+
+/** @internal Of a frame that `produce` shows. */
+export function notTaken(): never {
+  throw new XdpctlError("XDPCTL_E_FRAME", "a frame of produce can't be taken", {
+    remedy: "Packet.alloc takes a free frame, to be kept and sent later",
+  });
 }
 
 /** The cursor itself. What `serve` writes of it the handler may only read. */
@@ -195,19 +219,23 @@ export class Cursor extends Span implements Frame {
   }
 
   send(): void {
+    if (this.verdict === Verdict.taken) usedUp();
     this.verdict = Verdict.send;
   }
 
   forward(to: XskSocket): void {
+    if (this.verdict === Verdict.taken) usedUp();
     this.target = to;
     this.verdict = Verdict.elsewhere;
   }
 
   drop(): void {
+    if (this.verdict === Verdict.taken) usedUp();
     this.verdict = Verdict.drop;
   }
 
   take(): Packet {
+    if (this.verdict === Verdict.taken) usedUp();
     if (this.fragments > 1)
       throw new XdpctlError("XDPCTL_E_FRAME", `a packet of ${this.fragments} frames can't be taken`, {
         remedy: "send, forward or drop it, or use frames that it fits into",

@@ -40,7 +40,8 @@ export function turnLarge(engine: Engine, cursor: Cursor, handler: FrameHandler,
     while (packets < budget && at !== last) {
       const count = fragments(engine, at, last);
       if (count === 0) break;
-      full = engine.room(count) < count;
+      // One of more frames than the ring ever has room for waits for nothing: it can be dropped, and sending it will not work.
+      full = count <= engine.tx.size && engine.room(count) < count;
       if (full) break;
       const fits = point(engine, cursor, at, count);
       for (; inHand < count; inHand++) {
@@ -142,8 +143,12 @@ function leave(engine: Engine, cursor: Cursor, count: number): number {
     return count;
   }
   let have = count;
-  if (to.room(needed) < needed || needed - have > umem.freeCount) {
+  if (to.room(needed) < needed) {
     to.counters.ringFull++;
+    return count;
+  }
+  if (needed - have > umem.freeCount) {
+    counters.noFrame++;
     return count;
   }
   while (have < needed) frames[have++] = umem.take(OWNER.user);

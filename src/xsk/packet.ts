@@ -12,12 +12,19 @@ export const DEFAULT_HEADROOM = 256;
  * sent or freed. In a hot path use the cursor of `serve`: a packet is an object, and this is where they are allocated.
  */
 export class Packet extends Span implements Disposable {
+  /** Where it lies in `bytes`, and its room: they are moved by the methods below. */
+  declare readonly start: number;
+  declare readonly end: number;
+  declare readonly first: number;
+  declare readonly limit: number;
   readonly #umem: Umem;
+  readonly #frame: number;
   #gone = false;
 
   private constructor(umem: Umem, frame: number, start: number, end: number) {
     super(umem.bytes, umem.view, umem.metadata);
     this.#umem = umem;
+    this.#frame = frame;
     this.first = frame + umem.reserve;
     this.limit = frame + umem.frameSize;
     this.start = start;
@@ -63,17 +70,27 @@ export class Packet extends Span implements Disposable {
     return true;
   }
 
+  /** @internal Throws XDPCTL_E_FRAME unless it lies in its frame and has a byte: JavaScript may write what is readonly. */
+  check(): void {
+    if (this.#gone) return;
+    const { start, end } = this;
+    const [first, limit] = [this.#frame + this.#umem.reserve, this.#frame + this.#umem.frameSize];
+    if (start >>> 0 !== start || end >>> 0 !== end || start < first || end > limit || start > end)
+      throw new XdpctlError("XDPCTL_E_FRAME", `the packet from ${start} to ${end} leaves its frame`, {
+        remedy: `its frame is from ${first} to ${limit}: move it by growHead, growTail, resize and the like`,
+      });
+    if (start === end) throw new XdpctlError("XDPCTL_E_FRAME", "an empty packet can't be sent");
+  }
+
   /** @internal The frame leaves this packet. Throws XDPCTL_E_FRAME where it has left already. */
   leave(): number {
-    if (this.#gone) throw new XdpctlError("XDPCTL_E_FRAME", `the packet at ${this.first} was sent or freed already`);
+    const frame = this.#frame;
+    if (this.#gone)
+      throw new XdpctlError("XDPCTL_E_FRAME", `the packet of the frame at ${frame} was sent or freed already`);
     this.#gone = true;
-    const frame = this.#umem.frameOf(this.first);
     this.#umem.held[frame / this.#umem.frameSize] = 0;
     // What is done to it from now on is done to nothing.
-    this.start = 0;
-    this.end = 0;
-    this.limit = 0;
-    this.first = 0;
+    this.nowhere();
     return frame;
   }
 

@@ -54,9 +54,9 @@ export function sendPackets(engine: Engine, packets: Packet[]): number {
   try {
     for (; sent < room; sent++) {
       const packet = packets[sent] as Packet;
-      const { start, length } = packet;
       if (packet.umem !== umem) throw new XdpctlError("XDPCTL_E_FRAME", "the packet is of another UMEM");
-      if (!packet.gone && length === 0) throw new XdpctlError("XDPCTL_E_FRAME", "an empty packet can't be sent");
+      packet.check();
+      const { start, length } = packet;
       if (metadata !== undefined && !metadata.allows(packet, length))
         throw new XdpctlError("XDPCTL_E_FRAME", "a checksum was asked for outside of the packet");
       const frame = packet.leave();

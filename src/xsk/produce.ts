@@ -36,7 +36,9 @@ export function produce(engine: Engine, cursor: Cursor, handler: FrameHandler, b
       cursor.verdict = Verdict.drop;
       handler(cursor);
       const { start, end } = cursor;
-      if (cursor.verdict !== Verdict.send || start < frame || end <= start || end > cursor.limit) break;
+      // It may have closed the socket.
+      if (cursor.verdict !== Verdict.send || engine.fd < 0 || start < frame || end <= start || end > cursor.limit)
+        break;
       if (owners !== undefined) owners.move(frame, OWNER.user, OWNER.tx);
       frame = -1;
       const slot = ((tx.producer + engine.staged) & mask) << 2;
@@ -50,7 +52,7 @@ export function produce(engine: Engine, cursor: Cursor, handler: FrameHandler, b
     if (frame >= 0) umem.give(frame, OWNER.user);
     engine.flush();
     engine.busy = nested;
-    if (!nested && engine.fd < 0) engine.unmap();
+    if (!nested && engine.fd < 0) engine.end();
   }
   return sent;
 }

@@ -9,7 +9,7 @@ import { statisticsOf, type XskStatistics } from "./counters.js";
 import { Engine } from "./engine.js";
 import { failureOf } from "./failure.js";
 import { copyFor } from "./features.js";
-import { Cursor } from "./frame.js";
+import { Cursor, notTaken } from "./frame.js";
 import { findInterface } from "./interface.js";
 import { redirection, ringSizes, SEND_BUDGET, type XskOptions } from "./options.js";
 import { Packet } from "./packet.js";
@@ -54,6 +54,7 @@ export class XskSocket implements Disposable {
   readonly #maker: Cursor;
   #poll: Poll | undefined;
   #serving: AbortController | undefined;
+  #producing = false;
 
   private constructor(
     place: Place,
@@ -77,9 +78,12 @@ export class XskSocket implements Disposable {
     this.mode = this.#redirect?.attachment.mode;
     this.fallback = this.#redirect?.attachment.fallback;
     const { umem } = this;
-    const keep = ({ first, start, end }: Cursor): Packet => Packet.on(umem, umem.frameOf(first), start, end);
+    const keep = ({ first, start, end }: Cursor): Packet => {
+      if (!engine.busy) throw new XdpctlError("XDPCTL_E_FRAME", "a frame can't be taken once its handler has returned");
+      return Packet.on(umem, umem.frameOf(first), start, end);
+    };
     this.#cursor = new Cursor(umem.bytes, umem.view, keep, umem.metadata);
-    this.#maker = new Cursor(umem.bytes, umem.view, keep, umem.metadata);
+    this.#maker = new Cursor(umem.bytes, umem.view, notTaken, umem.metadata);
   }
 
   /**
@@ -196,15 +200,22 @@ export class XskSocket implements Disposable {
    * Sends packets of the program's own making: shows up to `n` free frames to `handler`, one after the other, which writes
    * each (`growTail`, `replace`) and sends it; the first that it leaves unsent ends it. A frame begins empty, with 256 bytes of
    * headroom, and its bytes are those that it had last. It never waits. Returns how many were sent: less than `n` also when no
-   * frame is free or the TX ring is full; `writable` waits for room.
+   * frame is free or the TX ring is full; `writable` waits for room. Errors: XDPCTL_E_USAGE in a handler of its own.
    */
   produce(n: number, handler: FrameHandler): number {
     this.#assertOpen();
     const { engine } = this;
+    // There is one frame in hand.
+    if (this.#producing) throw new XdpctlError("XDPCTL_E_USAGE", "produce was called in a handler of its own");
+    this.#producing = true;
     const plain = this.umem.metadata === undefined;
-    const sent = plain ? produce(engine, this.#maker, handler, n) : produceAnnotated(engine, this.#maker, handler, n);
-    this.#check();
-    return sent;
+    try {
+      const sent = plain ? produce(engine, this.#maker, handler, n) : produceAnnotated(engine, this.#maker, handler, n);
+      this.#check();
+      return sent;
+    } finally {
+      this.#producing = false;
+    }
   }
 
   /** Waits in poll(2), blocking the thread, until the TX ring has room; at most `ms`. */
@@ -221,10 +232,15 @@ export class XskSocket implements Disposable {
   }
 
   /**
-   * Up to `n` received packets, as objects; it never waits. Each holds a frame until it is sent or freed.
+   * Up to `n` received packets, as objects; it never waits. Each holds a frame until it is sent or freed. Errors: XDPCTL_E_USAGE
+   * in a handler of this socket, whose batch has the ring.
    */
   receive(n: number): Packet[] {
     this.#assertOpen();
+    if (this.engine.busy)
+      throw new XdpctlError("XDPCTL_E_USAGE", "receive was called in a handler of the same socket", {
+        remedy: "frame.take() keeps the packet in hand",
+      });
     const packets = receivePackets(this.engine, n);
     this.#check();
     return packets;
@@ -233,7 +249,7 @@ export class XskSocket implements Disposable {
   /**
    * Sends packets in their order, as many as the TX ring takes. Those are taken off the front of the array, their frames come
    * back when the kernel has sent them; the rest stays. Returns how many were taken. Errors: XDPCTL_E_FRAME for a packet that is
-   * empty or of another UMEM; what stands before it is sent.
+   * empty, outside of its frame, or of another UMEM; what stands before it is sent.
    */
   send(packets: Packet[]): number {
     this.#assertOpen();

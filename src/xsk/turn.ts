@@ -67,7 +67,7 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
       inHand = frame;
       handler(cursor);
       inHand = -1;
-      // It has closed the socket: all frames are free already.
+      // It has closed the socket: all of its frames will be free.
       if (engine.fd < 0) break;
       const { verdict } = cursor;
       if (verdict === Verdict.send) {
@@ -159,5 +159,5 @@ export function finish(engine: Engine, received: number, recycled: number, bytes
   engine.busy = false;
   engine.reserved = 0;
   // The handler has closed the socket.
-  if (engine.fd < 0) engine.unmap();
+  if (engine.fd < 0) engine.end();
 }

@@ -10,6 +10,7 @@ import {
   XDP_UMEM_UNALIGNED_CHUNK_FLAG,
 } from "./abi.js";
 import type { Engine } from "./engine.js";
+import { Homes } from "./homes.js";
 import { TxMetadata } from "./metadata.js";
 import { OWNER, Owners } from "./owners.js";
 import { checkSizes, complete, LINEAR_BYTES, type UmemOptions } from "./umem-options.js";
@@ -59,6 +60,10 @@ export class Umem implements Disposable {
   readonly #users = new Set<User>();
   /** @internal Their rings. */
   engines: readonly Engine[] = [];
+  /** Those, and of closed sockets whose batch is not over: the kernel may still have frames by them. */
+  readonly #engaged = new Set<Engine>();
+  /** @internal Who of them has which frame, since there were two. */
+  homes: Homes | undefined;
   #closed = false;
 
   private constructor(options: Required<UmemOptions>, memory: OwnedFd) {
@@ -145,11 +150,13 @@ export class Umem implements Disposable {
     this.owners?.move(frame, from, OWNER.free);
     // More than all can only come of a frame that was given back twice.
     if (this.freeCount < this.frameCount) this.stack[this.freeCount++] = frame;
+    this.homes?.freed(this.freeCount - 1);
   }
 
   /** All frames but those that packets hold are free again: no socket is left. */
   private refill(): void {
     this.freeCount = 0;
+    this.homes = undefined;
     this.metadata?.awaited.fill(0);
     // The first frame is on top: few packets touch few pages.
     for (let i = this.frameCount - 1; i >= 0; i--) {
@@ -168,15 +175,24 @@ export class Umem implements Disposable {
   /** @internal */
   attach(user: User): void {
     if (this.#closed) throw new XdpctlError("XDPCTL_E_INTERNAL", "a UMEM was used after it was closed");
+    for (const only of this.#engaged) this.homes ??= new Homes(this, only);
     this.#users.add(user);
     this.engines = [...this.engines, user.engine];
+    this.#engaged.add(user.engine);
   }
 
-  /** @internal */
+  /** @internal Of a socket that is closed. */
   detach(user: User): void {
     this.engines = this.engines.filter((engine) => engine !== user.engine);
-    // What the kernel held of it is nobody's now.
-    if (this.#users.delete(user) && this.#users.size === 0) this.refill();
+    // A batch that is under way has its rings mapped, and frames in hand: it says when it is over.
+    if (this.#users.delete(user) && !user.engine.busy) this.settle(user.engine);
+  }
+
+  /** @internal Its socket is closed and its rings are unmapped: what the kernel had by it is nobody's now. */
+  settle(engine: Engine): void {
+    if (!this.#engaged.delete(engine)) return;
+    if (this.#engaged.size === 0) this.refill();
+    else this.homes?.leave(engine);
   }
 
   /** @internal Takes back what its sockets have sent. */

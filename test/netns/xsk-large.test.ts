@@ -64,6 +64,38 @@ test("a ping of 8,000 bytes comes in five frames, is one piece, and goes back in
   umem.close();
 });
 
+test("a TX ring that is smaller than a packet: it can be dropped, and is when it is sent", async () => {
+  const umem = Umem.create({ frameCount: 512, checked: true });
+  const options = { multiBuffer: true, rings: { fill: 256, rx: 256, tx: 2, completion: 256 } };
+  const nic = pair.right.run(() => XskSocket.open(umem, "eth0", { ...options, filter: { protocol: "icmp" } }));
+  let n = 0;
+  const served = nic.serve((frame) => {
+    if (n++ > 0) frame.send();
+  });
+  await new Running(pair.left.argv("ping", "-c2", "-i0.1", "-W1", "-s", "8000", pair.rightAddress)).ended();
+  nic.stop();
+  await served;
+  expect(nic.statistics).toMatchObject({ received: 2, dropped: 1, txRingFull: 1, sent: 0 });
+  nic.close();
+  expect(umem.free).toBe(512);
+  umem.close();
+});
+
+test("no frame is free for a packet that became longer: it is counted as such", async () => {
+  const umem = Umem.create({ frameCount: 64, checked: true });
+  const options = { multiBuffer: true, rings: { fill: 64, rx: 64, tx: 64, completion: 64 } };
+  const nic = pair.right.run(() => XskSocket.open(umem, "eth0", { ...options, filter: { protocol: "icmp" } }));
+  const served = nic.serve((frame) => {
+    frame.growTail(8000);
+    frame.send();
+  });
+  await new Running(pair.left.argv("ping", "-c1", "-W1", "-s", "4000", pair.rightAddress)).ended();
+  nic.stop();
+  await served;
+  expect(nic.statistics).toMatchObject({ received: 1, noFrame: 1, txRingFull: 0, sent: 0 });
+  umem.close();
+});
+
 test("without multiBuffer a packet of several frames goes to the network stack", async () => {
   pair.left.must("ip", "neigh", "del", pair.rightAddress, "dev", "eth0");
   const umem = Umem.create({ frameCount: 512 });

@@ -73,6 +73,7 @@ const ROWS: readonly [string, (s: XskStatistics) => number, string][] = [
   ["taken", (s) => s.taken, "kept as packets"],
   ["dropped", (s) => s.dropped, "by the program"],
   ["TX ring full", (s) => s.txRingFull, "dropped: the kernel did not send fast enough"],
+  ["no free frame", (s) => s.noFrame, "dropped: too long for the frames that they came in"],
   ["invalid", (s) => s.invalid, "dropped: empty, or not inside their frame"],
   ["RX ring full", (s) => s.rxRingFull, "dropped by the kernel: the program was too slow"],
   ["fill ring empty", (s) => s.fillRingEmpty, "dropped by the kernel: no frame to receive into"],
