@@ -17,11 +17,14 @@ const a = XskSocket.open(umem, left);
 const b = XskSocket.open(umem, right);
 const filter = new TcpWordFilter({ port: Number(port), word });
 let cut = 0;
+let unsent = 0;
 
 const between = (from, to) => {
   let segment;
+  let possible = true;
   const toSender = (out) => {
-    if (resetSender(segment, out)) out.send();
+    possible = resetSender(segment, out);
+    if (possible) out.send();
   };
   return (frame) => {
     completeChecksum(frame.bytes, frame.start, frame.end);
@@ -32,7 +35,8 @@ const between = (from, to) => {
     cut++;
     // The sender's RST takes a free frame; the segment itself becomes that of the receiver.
     segment = frame;
-    from.produce(1, toSender);
+    possible = true;
+    if (from.produce(1, toSender) === 0 && possible) unsent++;
     if (resetReceiver(frame, frame)) frame.forward(to);
   };
 };
@@ -44,4 +48,5 @@ console.log(`${left} <-> ${right}, without ${JSON.stringify(word)} on TCP port $
 await Promise.all([a.serve(between(a, b), { signal: stop.signal }), b.serve(between(b, a), { signal: stop.signal })]);
 
 console.log(`${cut} segments cut`);
+if (unsent > 0) console.log(`${unsent} senders got no RST: there was no room`);
 umem.close();

@@ -59,6 +59,7 @@ const RETRY_MS = 2;
 export function makeSocket(place: Place): Socket {
   needCapabilities("opening an AF_XDP socket", "CAP_NET_RAW");
   const { umem } = place;
+  checkShared(place);
   const socket = new Socket(AF_XDP, SOCK_RAW, 0);
   try {
     // The kernel takes the memory once: the sockets after it share it by the first.
@@ -76,6 +77,25 @@ function preferBusyPoll(socket: Socket, { microseconds = 20, budget = 64 }: Busy
   socket.setOption(SOL_SOCKET, SO_PREFER_BUSY_POLL, 1);
   socket.setOption(SOL_SOCKET, SO_BUSY_POLL, microseconds);
   socket.setOption(SOL_SOCKET, SO_BUSY_POLL_BUDGET, budget);
+}
+
+/** What the kernel takes over from the first socket of the UMEM, whatever is asked for. Throws XDPCTL_E_USAGE. */
+function checkShared({ umem, copy, needWakeup, multiBuffer }: Place): void {
+  const first = umem.user?.engine;
+  if (first === undefined) return;
+  const mode = first.zeroCopy ? "zerocopy" : "copy";
+  const differs =
+    copy !== "auto" && copy !== mode
+      ? `copy: "${copy}", and they have "${mode}"`
+      : needWakeup !== first.needWakeup
+        ? `needWakeup: ${needWakeup}`
+        : multiBuffer !== first.multiBuffer
+          ? `multiBuffer: ${multiBuffer}`
+          : undefined;
+  if (differs === undefined) return;
+  throw new XdpctlError("XDPCTL_E_USAGE", `the other sockets of the UMEM differ: this one has ${differs}`, {
+    remedy: "sockets that share a UMEM share copy, needWakeup and multiBuffer: leave them out, or make another UMEM",
+  });
 }
 
 function bindFlags(place: Place): number {

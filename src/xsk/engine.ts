@@ -32,6 +32,8 @@ export class Engine {
   zeroCopy = false;
   /** Takes packets of several frames (XDP_USE_SG). */
   multiBuffer = false;
+  /** The kernel is called only when it sleeps (XDP_USE_NEED_WAKEUP). */
+  needWakeup = true;
   /** Somebody else made it, who is not trusted: what it receives is looked at first. */
   foreign = false;
   /** What `receive` took last was not the end of its packet. */

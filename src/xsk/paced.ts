@@ -54,7 +54,8 @@ export async function sendPaced(
 ): Promise<PacedResult> {
   const { rate = Number.POSITIVE_INFINITY, count = Number.POSITIVE_INFINITY, batch = 64 } = options;
   const { seconds: limit = Number.POSITIVE_INFINITY, signal } = options;
-  if (!(rate > 0 && count >= 0 && batch >= 1 && limit >= 0))
+  const whole = Number.isInteger(batch) && (Number.isInteger(count) || count === Number.POSITIVE_INFINITY);
+  if (!(whole && rate > 0 && count >= 0 && batch >= 1 && limit >= 0))
     throw new XdpctlError(
       "XDPCTL_E_USAGE",
       "a rate is more than 0, a batch 1 at least, a count or a time not negative",
@@ -76,7 +77,7 @@ export async function sendPaced(
         sent += n;
         if (n > 0) moved = now;
         else if (now - moved > STUCK_MS) return result(sent, now - started, rate);
-        else socket.writable(1);
+        else if (!socket.closed) socket.writable(1);
       } else {
         const wait = Math.min(started + sent / perMs, end) - now;
         if (wait > SHORTEST_MS) Atomics.wait(never, 0, 0, Math.min(wait, LONGEST_MS));

@@ -36,6 +36,7 @@ const AT = { from: 0, to: 32, sport: 64, dport: 66, ethProto: 68, proto: 70 } as
 
 /** The bytes of a rule as the program reads them. Throws XDPCTL_E_USAGE. */
 export function encodeRule(rule: RedirectRule): Buffer {
+  checkRule(rule);
   const bytes = Buffer.alloc(SIZE);
   const families = new Set<number>();
   for (const side of ["from", "to"] as const) {
@@ -57,6 +58,17 @@ export function encodeRule(rule: RedirectRule): Buffer {
     bytes.writeUInt8(number, AT.proto);
   }
   return bytes;
+}
+
+const NAMES: ReadonlySet<string> = new Set(["protocol", "port", "sourcePort", "to", "from"]);
+
+/** A rule that names nothing we know would take every frame. */
+function checkRule(rule: unknown): void {
+  const known = [...NAMES].join(", ");
+  if (rule === null || typeof rule !== "object" || Array.isArray(rule))
+    throw new XdpctlError("XDPCTL_E_USAGE", `${JSON.stringify(rule)} is no rule: an object with ${known}`);
+  for (const name of Object.keys(rule))
+    if (!NAMES.has(name)) throw new XdpctlError("XDPCTL_E_USAGE", `a rule has no ${name}: ${known}`);
 }
 
 function port(value: number | undefined): number {

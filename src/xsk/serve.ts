@@ -3,6 +3,7 @@ import { isMainThread } from "node:worker_threads";
 import { EPOLLIN, POLLERR } from "../linux/index.js";
 import { Loop } from "../loop/index.js";
 import type { Engine } from "./engine.js";
+import { checkHandler, checkServe } from "./check.js";
 import { suspicious } from "./foreign.js";
 import { failureOf, pendingError, type Where } from "./failure.js";
 import type { Cursor } from "./frame.js";
@@ -25,7 +26,10 @@ export interface ServeOptions {
   wait?: Wait;
   /** Ends it. */
   signal?: AbortSignal;
-  /** Frames of one batch at the most, after which the kernel is told what was done; 256 by default. */
+  /**
+   * Frames of one batch at the most, after which the kernel is told what was done; 256 by default. Never more than half of the TX
+   * ring, so that a handler has room for packets of its own.
+   */
   batch?: number;
   /** Milliseconds after which `poll` and `spin` let timers, signals and other work have their turn; 20 by default. */
   yieldMs?: number;
@@ -47,10 +51,13 @@ export async function serve(
   stopped: AbortSignal,
   options: ServeOptions,
 ): Promise<void> {
+  checkHandler(handler);
+  checkServe(options);
   const signal = options.signal === undefined ? stopped : AbortSignal.any([stopped, options.signal]);
   if (signal.aborted) return;
   const wait = options.wait ?? (isMainThread ? "loop" : "poll");
-  const { batch = BATCH, yieldMs = YIELD_MS } = options;
+  const { yieldMs = YIELD_MS } = options;
+  const batch = Math.min(options.batch ?? BATCH, Math.max(1, engine.tx.size >> 1));
   const spin = wait === "spin";
   const ours = engine.multiBuffer || engine.umem.metadata !== undefined ? turnLarge : turn;
   const service: Service = {

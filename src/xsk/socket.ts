@@ -5,6 +5,7 @@ import { errno, POLLOUT, Poll, type Socket, SOL_XDP } from "../linux/index.js";
 import type { VerdictCounts, XdpMode } from "../xdp/index.js";
 import { XDP_MAX_TX_SKB_BUDGET } from "./abi.js";
 import { bindSocket, type CopyMode, makeSocket, type Place } from "./bind.js";
+import { checkCount, checkOptions } from "./check.js";
 import { statisticsOf, type XskStatistics } from "./counters.js";
 import { Engine } from "./engine.js";
 import { failureOf } from "./failure.js";
@@ -72,6 +73,7 @@ export class XskSocket implements Disposable {
     this.engine = engine;
     engine.zeroCopy = copy === "zerocopy";
     engine.multiBuffer = place.multiBuffer;
+    engine.needWakeup = place.needWakeup;
     this.#socket = socket;
     this.#redirect = how instanceof Redirect ? how : undefined;
     this.#map = how instanceof Redirect ? undefined : how;
@@ -94,12 +96,14 @@ export class XskSocket implements Disposable {
    * XDPCTL_E_MEMLOCK, XDPCTL_E_ZERO_COPY, XDPCTL_E_OCCUPIED, XDPCTL_E_MODE, XDPCTL_E_PERMISSION, XDPCTL_E_NOT_SUPPORTED.
    */
   static open(umem: Umem, name: string, options: XskOptions = {}): XskSocket {
+    checkOptions(umem, options);
     const link = findInterface(name);
     // The kernel binds to an interface that is down, and then moves nothing.
     if (!link.up) throw failureOf(errno.ENETDOWN, { interface: name, queue: options.queue ?? 0 });
     const queue = options.queue ?? 0;
     const rings = ringSizes(umem, options.rings ?? {});
     checkRingSizes(rings);
+    const first = umem.user?.engine;
     const place: Place = {
       umem,
       interface: link.name,
@@ -108,8 +112,8 @@ export class XskSocket implements Disposable {
       rings,
       copy:
         umem.metadata === undefined ? (options.copy ?? "auto") : copyFor(umem.metadata, link, options.copy ?? "auto"),
-      needWakeup: options.needWakeup ?? true,
-      multiBuffer: options.multiBuffer ?? false,
+      needWakeup: options.needWakeup ?? first?.needWakeup ?? true,
+      multiBuffer: options.multiBuffer ?? first?.multiBuffer ?? false,
       busyPoll: options.busyPoll,
     };
     for (const other of open) {
@@ -204,6 +208,7 @@ export class XskSocket implements Disposable {
    */
   produce(n: number, handler: FrameHandler): number {
     this.#assertOpen();
+    checkCount(n);
     const { engine } = this;
     // There is one frame in hand.
     if (this.#producing) throw new XdpctlError("XDPCTL_E_USAGE", "produce was called in a handler of its own");
@@ -220,6 +225,7 @@ export class XskSocket implements Disposable {
 
   /** Waits in poll(2), blocking the thread, until the TX ring has room; at most `ms`. */
   writable(ms: number): void {
+    this.#assertOpen();
     this.#poll ??= new Poll([this.engine.fd]);
     this.#poll.want(0, POLLOUT);
     this.engine.counters.waits++;
@@ -241,6 +247,7 @@ export class XskSocket implements Disposable {
       throw new XdpctlError("XDPCTL_E_USAGE", "receive was called in a handler of the same socket", {
         remedy: "frame.take() keeps the packet in hand",
       });
+    checkCount(n);
     const packets = receivePackets(this.engine, n);
     this.#check();
     return packets;

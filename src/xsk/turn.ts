@@ -30,7 +30,8 @@ export function turn(engine: Engine, cursor: Cursor, handler: FrameHandler, budg
   if (n > budget) n = budget;
   const room = engine.room(n);
   if (room <= 0) return -1;
-  if (n > room) n = room;
+  // The other half is for what the handler sends besides the frames of the batch.
+  if (n << 1 > room) n = (room + 1) >> 1;
 
   // Everything that stays the same for the batch is a local: V8 would load it anew after each call of the handler.
   const { slots, mask } = rx;

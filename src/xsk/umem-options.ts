@@ -33,6 +33,12 @@ const LEAST_FRAME = 2048;
  * and while nobody writes there it takes no memory.
  */
 export const LINEAR_BYTES = 65_536;
+/**
+ * What the kernel keeps behind a packet (struct skb_shared_info, aligned), and the least that it leaves for the packet itself. Old
+ * kernels took larger headrooms, and wrote one over the other.
+ */
+const SHARED_INFO = 320;
+const LEAST_PACKET = 128;
 const isPowerOfTwo = (n: number): boolean => (n & (n - 1)) === 0;
 
 /** @internal The usual for what the caller does not say. */
@@ -62,7 +68,7 @@ export function checkSizes({
     refuse(`frames of ${frameSize} bytes`, "frames have 2048 or 4096 bytes, or with `unaligned` any size in between");
   if (!Number.isInteger(frameCount) || frameCount < 1 || frameCount * frameSize > MOST_BYTES)
     refuse(`${frameCount} frames of ${frameSize} bytes`, "a UMEM has at least one frame, and at most 2 GiB");
-  const most = frameSize - XDP_PACKET_HEADROOM - 64;
+  const most = frameSize - XDP_PACKET_HEADROOM - SHARED_INFO - LEAST_PACKET;
   if (!Number.isInteger(headroom) || headroom < 0 || headroom > most)
     refuse(`a headroom of ${headroom} bytes`, `0 to ${most} bytes fit into frames of ${frameSize}`);
 }

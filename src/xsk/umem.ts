@@ -167,7 +167,7 @@ export class Umem implements Disposable {
   }
 
   /** @internal Any socket that uses it. */
-  get user(): { readonly fd: number } | undefined {
+  get user(): Pick<User, "fd" | "engine"> | undefined {
     for (const user of this.#users) return user;
     return undefined;
   }

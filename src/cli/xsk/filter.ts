@@ -22,12 +22,12 @@ export function registerFilter(xsk: Command, context: Context): void {
       const { TcpWordFilter, resetReceiver, resetSender } = await import("../../packet/index.js");
       const filter = new TcpWordFilter({ port: given.port, word: given.match });
       const side = ({ from, to }: Direction) => {
-        const counts = { matched: 0, resets: 0 };
+        const counts = { matched: 0, resets: 0, unreset: 0 };
         let segment: Frame;
+        let possible = true;
         const back = (out: Frame): void => {
-          if (!resetSender(segment, out)) return;
-          counts.resets++;
-          out.send();
+          possible = resetSender(segment, out);
+          if (possible) out.send();
         };
         const handler = (frame: Frame): void => {
           if (!filter.matches(frame)) {
@@ -36,7 +36,9 @@ export function registerFilter(xsk: Command, context: Context): void {
           }
           counts.matched++;
           segment = frame;
-          from.produce(1, back);
+          possible = true;
+          if (from.produce(1, back) === 1) counts.resets++;
+          else if (possible) counts.unreset++;
           // What can't be reset, as its checksum is wrong, is dropped all the same.
           if (!resetReceiver(frame, frame)) return;
           counts.resets++;

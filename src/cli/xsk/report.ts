@@ -90,6 +90,7 @@ const OWN: Readonly<Record<string, readonly [title: string, where: string]>> = {
   answered: ["answered", "became their answer"],
   matched: ["matched", "segments that say the word"],
   resets: ["resets", "made in their place"],
+  unreset: ["not reset", "senders that got none: the TX ring was full, or no frame free"],
   words: ["words", "replaced in datagrams"],
   noRoom: ["no room", "left as they were: the result did not fit"],
   tunnelled: ["tunnelled", "sent on as datagrams; their frames count as dropped"],

@@ -3,6 +3,7 @@ import { XdpctlError } from "../../errors/index.js";
 import { allowedCpus, errno, receiveQueues } from "../../linux/index.js";
 import type { VerdictCounts, XdpMode } from "../../xdp/index.js";
 import type { CopyMode } from "../bind.js";
+import { checkOptions, checkQueue, checkServe } from "../check.js";
 import { addStatistics, type XskStatistics } from "../counters.js";
 import { failureOf } from "../failure.js";
 import { findInterface } from "../interface.js";
@@ -85,7 +86,16 @@ export async function serveAll(
   const places = cpus ?? allowedCpus();
   if (numbers.length === 0 || places.length === 0)
     throw new XdpctlError("XDPCTL_E_USAGE", `no ${numbers.length === 0 ? "queue" : "CPU"} to serve ${name} with`);
+  for (const queue of numbers) checkQueue(queue);
+  const serving: ServeOptions = {
+    ...(wait === undefined ? {} : { wait }),
+    ...(batch === undefined ? {} : { batch }),
+    ...(yieldMs === undefined ? {} : { yieldMs }),
+  };
+  checkServe(serving);
+  checkOptions({ metadata: undefined }, { ...socket, ...(mode === undefined ? {} : { mode }) });
   workerPath();
+  checkData({ data, umem, socket });
   const redirect = Redirect.retain(link.name, link.index, {
     ...(mode === undefined ? {} : { mode }),
     rules: redirectRules(filter),
@@ -99,17 +109,21 @@ export async function serveAll(
     data,
     umem: umem ?? {},
     socket,
-    serve: {
-      ...(wait === undefined ? {} : { wait }),
-      ...(batch === undefined ? {} : { batch }),
-      ...(yieldMs === undefined ? {} : { yieldMs }),
-    },
+    serve: serving,
   });
   // All before the first await: the threads must begin in this thread's network namespace.
-  const workers = numbers.map((queue, i) => new QueueWorker(startOf(queue, i)));
+  const workers: QueueWorker[] = [];
   const stop = (): void => {
     for (const worker of workers) worker.stop();
   };
+  try {
+    for (const [i, queue] of numbers.entries()) workers.push(new QueueWorker(startOf(queue, i)));
+  } catch (error) {
+    stop();
+    await Promise.all(workers.map(({ ended }) => ended));
+    redirect.release();
+    throw XdpctlError.wrap(error);
+  }
   let counts: (() => VerdictCounts | undefined) | undefined = () => redirect.counts();
   let last: VerdictCounts | undefined;
   const done = whenEnded(workers, stop).finally(() => {
@@ -144,6 +158,19 @@ export async function serveAll(
     stop: stopped,
     [Symbol.asyncDispose]: stopped,
   };
+}
+
+/** A worker that can't be told what to do would be half made. Throws XDPCTL_E_USAGE. */
+function checkData(told: unknown): void {
+  try {
+    structuredClone(told);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new XdpctlError("XDPCTL_E_USAGE", `what the workers are told can't be copied: ${why}`, {
+      cause,
+      remedy: "`data` is anything that the structured clone algorithm copies: no functions, no open files",
+    });
+  }
 }
 
 /** Until all have ended: the first that fails ends the others. */

@@ -37,6 +37,13 @@ port.on("message", (message: ToQueue) => {
     socket?.stop();
   } else if (socket !== undefined) tell({ kind: "statistics", statistics: socket.statistics });
 });
+// However the thread ends, by process.exit or by an error that nobody caught: its descriptors are the process's, and would stay.
+process.once("exit", () => {
+  const busy = socket?.engine.busy === true;
+  umem?.close();
+  // Its batch is not gone on with.
+  if (busy) socket?.engine.unmap();
+});
 try {
   keepOnCpus([start.cpu]);
   const module = await handlerOf(start.module);
