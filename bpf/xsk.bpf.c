@@ -22,7 +22,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
-	__uint(max_entries, 64);
+	__uint(max_entries, 1); /* as many as the interface has queues: set before it is loaded */
 	__type(key, __u32);
 	__type(value, __u32);
 } xsks SEC(".maps");
