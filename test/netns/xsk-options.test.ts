@@ -164,6 +164,18 @@ test("the last of 80 queues: the redirect program knows as many as the interface
   pair.left.must("ip", "link", "del", "far0");
 });
 
+test("the fill ring is full before the kernel looks, and empty again where it says no", () => {
+  const umem = Umem.create({ frameCount: 512, checked: true });
+  expect(() => open(umem, { queue: 5 })).toThrow("has no queue 5");
+  expect(umem.free).toBe(512);
+  const nic = open(umem);
+  expect(nic.statistics).toMatchObject({ filling: 64, free: 512 - 64, fillRingEmpty: 0 });
+  // Of those that share the UMEM, too.
+  expect(() => open(umem, { queue: 5 })).toThrow("has no queue 5");
+  expect(umem.free).toBe(512 - 64);
+  umem.close();
+});
+
 test("a UMEM beyond what an ordinary user may lock is refused with what to do", () => {
   // Capabilities of a process are not given back, so this is one of its own: it keeps CAP_NET_RAW alone.
   const open = new PublicRoot();
