@@ -3,6 +3,7 @@
  * Gives frames to the AF_XDP socket of the queue that they came in by, all of them or those that a rule picks; everything
  * else, and what comes in by a queue without a socket, goes on to the network stack.
  */
+#include "capture.h"
 #include "redirect.h"
 #include "stats.h"
 
@@ -22,7 +23,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
-	__uint(max_entries, 64);
+	__uint(max_entries, 1); /* as many as the interface has queues: set before it is loaded */
 	__type(key, __u32);
 	__type(value, __u32);
 } xsks SEC(".maps");
@@ -81,7 +82,7 @@ int xsk(struct xdp_md *ctx)
 		count_redirected(length);
 	else
 		count(ctx->ingress_ifindex, verdict, REASON_DEFAULT, proto, length);
-	return verdict;
+	return report(ctx, verdict, REASON_DEFAULT);
 }
 
 char _license[] SEC("license") = "Dual MIT/GPL";

@@ -52,6 +52,8 @@ export interface Link {
   readonly master: number;
   /** The index of the other end (in its own namespace), or of the lower device; 0 for none. */
   readonly peer: number;
+  /** Queues that it was made with, to receive or to send by, whichever are more; it may use fewer of them. */
+  readonly queues: number;
   readonly xdp: LinkXdp;
 }
 
@@ -91,6 +93,7 @@ export function decodeLink(message: NetlinkMessage): Link | undefined {
     kind: info === undefined ? "" : readText(attributes(info).get(IFLA_INFO_KIND)),
     master: readU32(found.get(IFLA.MASTER)),
     peer: readU32(found.get(IFLA.LINK)),
+    queues: Math.max(1, readU32(found.get(IFLA.NUM_RX_QUEUES)), readU32(found.get(IFLA.NUM_TX_QUEUES))),
     xdp: decodeXdp(found.get(IFLA.XDP)),
   };
 }

@@ -221,6 +221,14 @@ export class Engine {
     if (this.zeroCopy) this.wakeFill();
   }
 
+  /** Takes back what the fill ring was given: the socket was never bound. */
+  recall(): void {
+    const { umem, fill } = this;
+    const n = fill.size - this.owed;
+    this.owed = fill.size;
+    for (let i = 1; i <= n; i++) umem.give(fill.slots[((fill.producer - i) & fill.mask) << 1] as number, OWNER.fill);
+  }
+
   wakeFill(): void {
     if (!this.fill.needsWakeup()) return;
     this.counters.receiveWakeups++;

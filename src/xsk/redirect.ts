@@ -10,6 +10,7 @@ import {
   type VerdictCounts,
   type XdpAttachment,
 } from "../xdp/index.js";
+import { findInterface } from "./interface.js";
 import { encodeRule, MOST_RULES, type RedirectRule } from "./rule.js";
 
 export interface RedirectOptions {
@@ -74,6 +75,7 @@ export class Redirect {
     const encoded = rules.map(encodeRule);
     const object = BpfObject.loadSpec(readObjectSpec(builtinPath("xsk"), "xsk.bpf.o"), {
       variables: { rule_count: rules.length, multi_buffer: options.multiBuffer === true },
+      maxEntries: { xsks: findInterface(name).queues },
     });
     try {
       const { xsk } = object.programs;

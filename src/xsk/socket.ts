@@ -126,6 +126,8 @@ export class XskSocket implements Disposable {
     let how: Redirect | BpfMap | undefined;
     try {
       engine = new Engine(umem, mapRings(socket.fd, rings), socket.fd);
+      // Before bind(2): a driver with zero copy looks for frames in there.
+      engine.pay();
       const copy = bindSocket(socket, place);
       const budget = Math.min(options.sendBudget ?? SEND_BUDGET, rings.tx);
       // Before Linux 6.17 there is no such option, and a call sends 32.
@@ -138,10 +140,12 @@ export class XskSocket implements Disposable {
       const made = new XskSocket(place, socket, engine, copy, how);
       umem.attach(made);
       open.add(made);
-      engine.pay();
+      // It may have gone to sleep while the fill ring was not looked at.
+      if (engine.zeroCopy) engine.wakeFill();
       return made;
     } catch (error) {
       if (how instanceof Redirect) how.release();
+      engine?.recall();
       // As long as its rings are mapped, the kernel keeps the socket.
       engine?.unmap();
       socket.close();
@@ -155,10 +159,11 @@ export class XskSocket implements Disposable {
     const engine = new Engine(place.umem, mapRings(socket.fd, place.rings), socket.fd);
     engine.foreign = true;
     try {
+      engine.pay();
       const made = new XskSocket(place, socket, engine, bindSocket(socket, place), undefined);
       place.umem.attach(made);
       open.add(made);
-      engine.pay();
+      if (engine.zeroCopy) engine.wakeFill();
       return made;
     } catch (error) {
       engine.unmap();

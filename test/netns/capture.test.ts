@@ -99,6 +99,27 @@ describe("programs of ours", () => {
     xdpctl(pair.left, ["unload", "eth0"]);
   });
 
+  it("have the redirect of AF_XDP among their verdicts, and what it leaves to the stack", async () => {
+    const echo = Running.xdpctl(pair.left, "xsk", "echo", "eth0", "--protocol", "icmp", "--count", "2");
+    running.push(echo);
+    await expect.poll(attached, { timeout: 10_000 }).toBe("xsk");
+    const capture = await started("-f", "icmp or udp port 9", "-c", "3", "--json");
+    expect(capture.stderr).toMatch(/^capturing on eth0: xsk \(id \d+\) \(native\); the filter runs in the kernel\n$/);
+    // The socket still gets them.
+    expect(ping(2)).toBe(2);
+    pair.right.must("bash", "-c", `echo > /dev/udp/${pair.leftAddress}/9`);
+    const { stdout } = await capture.ended();
+    const frames = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { verdict: string; queue: number });
+    expect(frames.map(({ verdict, queue }) => [verdict, queue])).toEqual([
+      ["REDIRECT", 0],
+      ["REDIRECT", 0],
+      ["PASS", 0],
+    ]);
+  });
+
   it("write pcapng that tshark reads: interface, queue, direction, verdict, reason, time, losses", async () => {
     xdpctl(pair.left, ["load", "guard", "eth0"]);
     xdpctl(pair.left, ["deny", pair.rightAddress]);

@@ -108,6 +108,7 @@ interface Line {
   received: number;
   dropped: number;
   answered?: number;
+  passed?: number;
   last?: boolean;
 }
 const lines = (text: string): Line[] =>
@@ -151,6 +152,7 @@ test("xsk drop --queue all --count ends after so many of all queues", async () =
   );
   await expect.poll(program, { timeout: 10_000 }).toBe("native");
   left.must("ip", "neigh", "replace", "10.78.1.2", "lladdr", "02:00:00:00:00:02", "dev", "eth0");
+  left.exec(["ping", "-c1", "-W0.1", "10.78.1.2"]);
   await expect
     .poll(
       () => {
@@ -168,6 +170,8 @@ test("xsk drop --queue all --count ends after so many of all queues", async () =
   ]);
   const [first, second, all] = found as [Line, Line, Line];
   expect(all.received).toBe(first.received + second.received);
+  // The rule takes UDP: a ping is nobody's but the network stack's.
+  expect([first.passed, second.passed, Number(all.passed) > 0]).toEqual([undefined, undefined, true]);
   expect(all.received).toBeGreaterThanOrEqual(64);
   expect(program()).toBe("none");
 });

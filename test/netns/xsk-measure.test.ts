@@ -62,8 +62,7 @@ describe("xdpctl xsk: measuring", () => {
           "udp.checksum.status",
           "-e",
           "udp.dstport",
-          "-e",
-          "data",
+          ...["-e", "data", "-e", "frame.interface_queue", "-e", "frame.verdict.ebpf_xdp"],
         ],
       ],
       { encoding: "utf8" },
@@ -71,8 +70,10 @@ describe("xdpctl xsk: measuring", () => {
     const lines = read.stdout.trim().split("\n");
     expect(lines).toHaveLength(200);
     for (const [i, line] of lines.entries()) {
-      const [length, ip, udp, port, data = ""] = line.split("\t");
+      const [length, ip, udp, port, data = "", queue, verdict] = line.split("\t");
       expect([length, ip, udp, port]).toEqual(["101", "1", "1", "9000"]);
+      // 4: XDP_REDIRECT.
+      expect([queue, verdict]).toEqual(["0", "4"]);
       expect(Number.parseInt(data.slice(0, 8), 16)).toBe(i);
     }
   });

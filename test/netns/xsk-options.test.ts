@@ -145,6 +145,37 @@ test("two sockets of a thread, both by poll: neither waits for the other", async
   pair.left.must("ip", "link", "del", "far0");
 });
 
+test("the last of 80 queues: the redirect program knows as many as the interface has", async () => {
+  const ends = ["numrxqueues", "80", "numtxqueues", "80"];
+  pair.left.must(
+    ...["ip", "link", "add", "far0", ...ends, "type", "veth", "peer", "name", "far1", ...ends],
+    ...["netns", pair.right.name],
+  );
+  pair.left.must("ip", "link", "set", "far0", "up");
+  pair.right.must("ip", "link", "set", "far1", "up");
+  const umem = Umem.create({ frameCount: 512, checked: true });
+  const other = Umem.create({ frameCount: 512, checked: true });
+  const nic = pair.right.run(() => XskSocket.open(umem, "far1", { ...RINGS, queue: 79 }));
+  const sender = pair.left.run(() => XskSocket.open(other, "far0", { ...RINGS, queue: 79, redirect: false }));
+  expect(sender.produce(3, make)).toBe(3);
+  await expect.poll(() => nic.receive(8).filter(({ length }) => length === 60).length, { interval: 5 }).toBe(3);
+  umem.close();
+  other.close();
+  pair.left.must("ip", "link", "del", "far0");
+});
+
+test("the fill ring is full before the kernel looks, and empty again where it says no", () => {
+  const umem = Umem.create({ frameCount: 512, checked: true });
+  expect(() => open(umem, { queue: 5 })).toThrow("has no queue 5");
+  expect(umem.free).toBe(512);
+  const nic = open(umem);
+  expect(nic.statistics).toMatchObject({ filling: 64, free: 512 - 64, fillRingEmpty: 0 });
+  // Of those that share the UMEM, too.
+  expect(() => open(umem, { queue: 5 })).toThrow("has no queue 5");
+  expect(umem.free).toBe(512 - 64);
+  umem.close();
+});
+
 test("a UMEM beyond what an ordinary user may lock is refused with what to do", () => {
   // Capabilities of a process are not given back, so this is one of its own: it keeps CAP_NET_RAW alone.
   const open = new PublicRoot();

@@ -7,7 +7,7 @@ import { usage } from "../command.js";
 import { aborted, type Context, settle } from "../context.js";
 import { type AllQueuesArguments, needsEnd, ruleOf, xskOptions } from "./options.js";
 import type { QueueWork } from "./queue-work.js";
-import { type Column, writeReport } from "./report.js";
+import { type Column, passedBy, writeReport } from "./report.js";
 
 /** As many queues as anything has, and packets as a 32-bit number counts. */
 const MOST_QUEUES = 4096;
@@ -96,10 +96,13 @@ async function columnsOf(served: ServedInterface, kind: string, answered: Float6
   const columns = queues.map((statistics): Column => {
     const { queue, cpu } = statistics;
     const facts = { interface: name, queue, cpu, mode, copy };
-    return { title: `queue ${queue}`, facts, statistics, counts: counts(answered[queue] ?? 0) };
+    return { title: `queue ${queue}`, facts, statistics, counts: counts(answered[queue] ?? 0), passed: undefined };
   });
-  if (queues.length === 1) return columns;
+  // The program knows of the interface alone, not of its queues.
+  const passed = passedBy(served);
+  const [only] = columns;
+  if (queues.length === 1 && only !== undefined) return [{ ...only, passed }];
   const sum = answered.reduce((so, n) => so + n, 0);
   const facts = { interface: name, queue: "all", mode, copy };
-  return [...columns, { title: "all", facts, statistics: total, counts: counts(sum) }];
+  return [...columns, { title: "all", facts, statistics: total, counts: counts(sum), passed }];
 }

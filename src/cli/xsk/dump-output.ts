@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { describeFrame, pcapngInterface, pcapngPacket, pcapngSection } from "../../packet/index.js";
+import { describeFrame, PcapngFrames, pcapngInterface, pcapngSection } from "../../packet/index.js";
 import type { Frame, Packet } from "../../xsk/index.js";
 import type { Live } from "../context.js";
 import { clock } from "../eventtext.js";
@@ -8,6 +8,8 @@ import { VERSION } from "../version.js";
 
 type Form = "text" | "json" | "pcapng";
 
+/** What frames come here by: `enum xdp_action`. */
+const XDP_REDIRECT = 4;
 /** Bytes that are written at once. */
 const CHUNK = 65_536;
 
@@ -17,24 +19,29 @@ export class DumpOutput {
   lost = 0;
   readonly #sink: Sink;
   readonly #form: Form;
-  #blocks: Uint8Array[] = [];
-  #bytes = 0;
+  readonly #queue: number;
+  readonly #frames = new PcapngFrames();
 
   /** With `write`, which is not `-`, a file is made or overwritten. Throws XDPCTL_E_NO_FILE. */
-  constructor(live: Live, form: Form, { write }: { write?: string }, name: string) {
+  constructor(live: Live, form: Form, { write }: { write?: string }, name: string, queue: number) {
     this.#sink = new Sink(live, write, "the frames");
     this.#form = form;
+    this.#queue = queue;
     if (form !== "pcapng") return;
-    this.#put(pcapngSection({ application: `xdpctl ${VERSION}` }));
-    this.#put(pcapngInterface({ name, description: "taken by AF_XDP" }));
+    this.#sink.write(pcapngSection({ application: `xdpctl ${VERSION}` }));
+    this.#sink.write(pcapngInterface({ name, description: "taken by AF_XDP" }));
   }
 
   frame({ bytes, start, end }: Pick<Frame, "bytes" | "start" | "end">): void {
     if (this.#full()) return;
-    const data = bytes.subarray(start, end);
+    const data = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start);
     const micros = Math.round((performance.timeOrigin + performance.now()) * 1000);
     if (this.#form === "pcapng") {
-      this.#put(pcapngPacket({ time: BigInt(micros) * 1000n, direction: "in", data }));
+      const time = BigInt(micros) * 1000n;
+      const [high, low] = [Number(time >> 32n), Number(time & 0xffff_ffffn)];
+      const { length } = data;
+      this.#frames.add(data, 0, length, length, high, low, this.#queue, XDP_REDIRECT);
+      if (this.#frames.length >= CHUNK) this.flush();
       return;
     }
     const rest = String(micros % 1000).padStart(3, "0");
@@ -56,18 +63,8 @@ export class DumpOutput {
     return true;
   }
 
-  #put(block: Uint8Array): void {
-    this.#blocks.push(block);
-    this.#bytes += block.length;
-    if (this.#bytes >= CHUNK) this.flush();
-  }
-
   flush(): void {
-    if (this.#bytes === 0) return;
-    const bytes = Buffer.concat(this.#blocks);
-    this.#blocks = [];
-    this.#bytes = 0;
-    this.#sink.write(bytes);
+    if (this.#frames.length > 0) this.#sink.write(this.#frames.take());
   }
 
   /** `flush` for a timer. Returns whether the file took it: if not, `close` says why. */

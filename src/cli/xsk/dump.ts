@@ -36,7 +36,7 @@ export function registerDump(xsk: Command, context: Context): void {
         () => openSocket(name, given),
         async ({ nic, live, signal, say }) => {
           const form = given.write !== undefined ? "pcapng" : context.terminal.jsonMode ? "json" : "text";
-          const output = new DumpOutput(live, form, given, name);
+          const output = new DumpOutput(live, form, given, name, nic.queue);
           let seen = 0;
           const timers = [setInterval(() => void (output.tick() || nic.stop()), 250)];
           if (given.for !== undefined) timers.push(setTimeout(() => nic.stop(), 1000 * given.for));

@@ -20,6 +20,8 @@ export interface Column {
   readonly facts: Readonly<Record<string, unknown>>;
   readonly statistics: XskStatistics;
   readonly counts: Readonly<Counts>;
+  /** Frames of the interface that our program left to the network stack; undefined where it is not known for this one. */
+  readonly passed: number | undefined;
 }
 
 /** A table of all, or in JSON one object for each. */
@@ -54,7 +56,12 @@ export class Report {
 }
 
 function columnOf({ nic, counts }: Counted): Column {
-  return { title: nic.interface, facts: placeOf(nic), statistics: nic.statistics, counts };
+  return { title: nic.interface, facts: placeOf(nic), statistics: nic.statistics, counts, passed: passedBy(nic) };
+}
+
+/** What the redirect program left to the network stack, of all queues together; undefined without ours. */
+export function passedBy({ redirected }: Pick<XskSocket, "redirected">): number | undefined {
+  return redirected === undefined ? undefined : Number(redirected.pass.packets);
 }
 
 /** What a socket came to, as a person and a program are told. */
@@ -62,8 +69,8 @@ export function placeOf(nic: XskSocket) {
   return { interface: nic.interface, queue: nic.queue, mode: nic.mode ?? null, copy: nic.copy };
 }
 
-function jsonOf({ facts, statistics, counts }: Column, seconds: number, last: boolean): string {
-  return JSON.stringify({ ...facts, seconds, ...statistics, ...counts, ...(last ? { last } : {}) });
+function jsonOf({ facts, statistics, counts, passed }: Column, seconds: number, last: boolean): string {
+  return JSON.stringify({ ...facts, seconds, ...statistics, ...counts, passed, ...(last ? { last } : {}) });
 }
 
 const ROWS: readonly [string, (s: XskStatistics) => number, string][] = [
@@ -116,6 +123,8 @@ function table(columns: readonly Column[], seconds: number): string[] {
     return [title, columns.map(({ counts }) => counts[name] ?? 0), where];
   });
   rows.splice(at, 0, ...ours);
+  const passed = columns.map((column) => column.passed ?? 0);
+  rows.splice(1, 0, ["passed", passed, "to the network stack: too large, of no rule, or by a queue without a socket"]);
   const shown = rows.filter((row) => row[1].some((n) => n > 0) || ALWAYS.has(row[0]) || ours.includes(row));
   const rate = (n: number): string => `${formatCompact(n / Math.max(seconds, 0.001))}/s`;
   const titles = columns.length === 1 ? ["COUNT"] : columns.map(({ title }) => title);

@@ -5,7 +5,7 @@ import { parser, usage } from "../command.js";
 import { type Context, type Live, settle } from "../context.js";
 import { parseCount, parseDuration } from "../quantities.js";
 import { oneOf } from "./options.js";
-import { statisticsText } from "./report.js";
+import { passedBy, statisticsText } from "./report.js";
 import { adopted } from "./run.js";
 
 /** What a command takes whose socket is one of a measurement: the filter is the command's own. */
@@ -71,7 +71,7 @@ export async function withSocket(
       live.write(terminal.jsonMode ? `${JSON.stringify({ ...facts, ...object })}\n` : `${text}\n`);
     const show = (): void => {
       const seconds = (performance.now() - started) / 1000;
-      say(statisticsText(socket, seconds).join("\n"), { seconds, ...socket.statistics });
+      say(statisticsText(socket, seconds).join("\n"), { seconds, ...socket.statistics, passed: passedBy(socket) });
     };
     if (given.stats !== undefined) timer = setInterval(show, 1000 * (given.stats === true ? 1 : given.stats));
     await body({ nic, live, facts, signal, say });
