@@ -19,6 +19,8 @@ export class Counters {
   taken = 0;
   /** Packets that were dropped because the TX ring of their socket was full. */
   ringFull = 0;
+  /** Packets of several frames that were dropped because no more frame was free to send them in. */
+  noFrame = 0;
   /** Packets that were dropped because they were empty, or not inside their frame. */
   invalid = 0;
   /** Calls of sendto(2), and of recvfrom(2). */
@@ -40,6 +42,8 @@ export interface XskStatistics {
   readonly dropped: number;
   /** By us: the TX ring was full. */
   readonly txRingFull: number;
+  /** By us: a packet of several frames would have taken more than were free. */
+  readonly noFreeFrame: number;
   /** By us: empty, or not inside their frame. */
   readonly invalid: number;
   /** By the kernel, for another reason than those below. */
@@ -71,6 +75,7 @@ const NONE: XskStatistics = {
   taken: 0,
   dropped: 0,
   txRingFull: 0,
+  noFreeFrame: 0,
   invalid: 0,
   rxDropped: 0,
   rxRingFull: 0,
@@ -114,6 +119,7 @@ export function statisticsOf(engine: Engine): XskStatistics {
     taken: counters.taken,
     dropped: counters.dropped,
     txRingFull: counters.ringFull,
+    noFreeFrame: counters.noFrame,
     invalid: counters.invalid,
     rxDropped,
     rxRingFull,

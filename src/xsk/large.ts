@@ -142,8 +142,13 @@ function leave(engine: Engine, cursor: Cursor, count: number): number {
     return count;
   }
   let have = count;
-  if (to.room(needed) < needed || needed - have > umem.freeCount) {
+  if (to.room(needed) < needed) {
     to.counters.ringFull++;
+    return count;
+  }
+  if (needed - have > umem.freeCount) umem.reap();
+  if (needed - have > umem.freeCount) {
+    counters.noFrame++;
     return count;
   }
   while (have < needed) frames[have++] = umem.take(OWNER.user);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 import type { BpfMap } from "../bpf/index.js";
 import { XdpctlError } from "../errors/index.js";
-import { errno, POLLOUT, Poll, type Socket, SOL_XDP } from "../linux/index.js";
+import { errno, namespaceInode, POLLOUT, Poll, type Socket, SOL_XDP } from "../linux/index.js";
 import type { VerdictCounts, XdpMode } from "../xdp/index.js";
 import { XDP_MAX_TX_SKB_BUDGET } from "./abi.js";
 import { bindSocket, type CopyMode, makeSocket, type Place } from "./bind.js";
+import { checkHandler, checkOptions } from "./checks.js";
 import { statisticsOf, type XskStatistics } from "./counters.js";
 import { Engine } from "./engine.js";
 import { failureOf } from "./failure.js";
@@ -36,6 +37,8 @@ export class XskSocket implements Disposable {
   readonly umem: Umem;
   readonly interface: string;
   readonly ifindex: number;
+  /** @internal */
+  readonly namespace = namespaceInode();
   readonly queue: number;
   readonly rings: RingSizes;
   /** How the redirect program is attached; undefined without ours. */
@@ -90,6 +93,7 @@ export class XskSocket implements Disposable {
    * XDPCTL_E_MEMLOCK, XDPCTL_E_ZERO_COPY, XDPCTL_E_OCCUPIED, XDPCTL_E_MODE, XDPCTL_E_PERMISSION, XDPCTL_E_NOT_SUPPORTED.
    */
   static open(umem: Umem, name: string, options: XskOptions = {}): XskSocket {
+    checkOptions(options, umem.metadata !== undefined);
     const link = findInterface(name);
     // The kernel binds to an interface that is down, and then moves nothing.
     if (!link.up) throw failureOf(errno.ENETDOWN, { interface: name, queue: options.queue ?? 0 });
@@ -181,6 +185,7 @@ export class XskSocket implements Disposable {
    */
   async serve(handler: FrameHandler, options: ServeOptions = {}): Promise<void> {
     this.#assertOpen();
+    checkHandler(handler);
     if (this.#serving !== undefined)
       throw new XdpctlError("XDPCTL_E_USAGE", `the socket on ${this.interface} is being served already`);
     const abort = new AbortController();
@@ -209,6 +214,7 @@ export class XskSocket implements Disposable {
 
   /** Waits in poll(2), blocking the thread, until the TX ring has room; at most `ms`. */
   writable(ms: number): void {
+    this.#assertOpen();
     this.#poll ??= new Poll([this.engine.fd]);
     this.#poll.want(0, POLLOUT);
     this.engine.counters.waits++;

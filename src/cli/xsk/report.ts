@@ -73,6 +73,7 @@ const ROWS: readonly [string, (s: XskStatistics) => number, string][] = [
   ["taken", (s) => s.taken, "kept as packets"],
   ["dropped", (s) => s.dropped, "by the program"],
   ["TX ring full", (s) => s.txRingFull, "dropped: the kernel did not send fast enough"],
+  ["no free frame", (s) => s.noFreeFrame, "dropped: a large packet takes more frames than are free"],
   ["invalid", (s) => s.invalid, "dropped: empty, or not inside their frame"],
   ["RX ring full", (s) => s.rxRingFull, "dropped by the kernel: the program was too slow"],
   ["fill ring empty", (s) => s.fillRingEmpty, "dropped by the kernel: no frame to receive into"],

@@ -3,6 +3,7 @@ import { XdpctlError } from "../../errors/index.js";
 import { allowedCpus, errno, receiveQueues } from "../../linux/index.js";
 import type { VerdictCounts, XdpMode } from "../../xdp/index.js";
 import type { CopyMode } from "../bind.js";
+import { checkOptions } from "../checks.js";
 import { addStatistics, type XskStatistics } from "../counters.js";
 import { failureOf } from "../failure.js";
 import { findInterface } from "../interface.js";
@@ -16,7 +17,7 @@ import { workerPath } from "./worker-path.js";
 
 export interface ServeAllOptions
   extends Omit<XskOptions, "queue" | "redirect" | "onTimestamp">,
-    Omit<ServeOptions, "signal" | "loop" | "wait"> {
+    Omit<ServeOptions, "signal" | "loop" | "wait" | "limit"> {
   /** `poll` (the default) or `spin`: a worker has no event loop to wait in. */
   wait?: "poll" | "spin";
   /** The queues; all that the interface uses by default. */
@@ -79,6 +80,10 @@ export async function serveAll(
   options: ServeAllOptions = {},
 ): Promise<ServedInterface> {
   const { queues, cpus, umem, data, wait, batch, yieldMs, filter, mode, ...socket } = options;
+  checkOptions(
+    { ...socket, ...(mode === undefined ? {} : { mode }), ...(filter === undefined ? {} : { filter }) },
+    false,
+  );
   const link = findInterface(name);
   if (!link.up) throw failureOf(errno.ENETDOWN, { interface: name, queue: 0 });
   const numbers = queues ?? Array.from({ length: receiveQueues(link.name) }, (_, queue) => queue);
