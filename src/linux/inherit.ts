@@ -37,17 +37,31 @@ export function standardStreamsBlock(): boolean {
 }
 
 const dup2_ = lazy<(from: number, to: number) => number>(libc, "int dup2(int, int)");
+const close_ = lazy<(fd: number) => number>(libc, "int close(int)");
 /** Above all that Node has. */
 const ASIDE = 200;
 
 /**
- * Puts copies of descriptors at `first` and the numbers after it, for a program that replaces this one. What Node has there
- * is lost: call it right before `replaceProcess`.
+ * Puts copies of descriptors at `first` and the numbers after it while `replace` runs, which is to replace this process. Where
+ * it throws instead, Node has its own again: it aborts without them.
  */
-export function placeDescriptors(fds: readonly number[], first: number): void {
+export function withDescriptorsAt(fds: readonly number[], first: number, replace: () => never): never {
   // One of them may lie where another one goes.
   const aside = fds.map((fd) => check("dup", fcntl_(fd, F_DUPFD_CLOEXEC, ASIDE)));
-  for (const [i, fd] of aside.entries()) check("dup2", dup2_(fd, first + i));
+  const own = fds.map((_, i) => fcntl_(first + i, F_DUPFD_CLOEXEC, ASIDE));
+  try {
+    for (const [i, fd] of aside.entries()) check("dup2", dup2_(fd, first + i));
+    return replace();
+  } finally {
+    for (const [i, fd] of own.entries()) {
+      if (fd < 0) close_(first + i);
+      else {
+        dup2_(fd, first + i);
+        fcntl_(first + i, F_SETFD, FD_CLOEXEC);
+      }
+    }
+    for (const fd of [...aside, ...own]) close_(fd);
+  }
 }
 
 /** Keeps a descriptor that was inherited from the programs that this one starts. */

@@ -28,9 +28,10 @@ export function replaceProcess(path: string, argv: readonly string[], env: Recor
   const pairs = Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
   const environment = vector(pairs, keep);
   // Node ignores SIGPIPE, and an ignored signal stays ignored across execve.
-  signal_(13, 0n);
+  const ignored = signal_(13, 0n);
   execve_(path, args, environment);
   const number = lastErrno();
+  signal_(13, ignored);
   throw syscallError(`starting ${path}`, number, "XDPCTL_E_NO_FILE");
 }
 
@@ -50,6 +51,23 @@ export function findCommand(name: string, path: string): string {
   throw new XdpctlError("XDPCTL_E_NO_FILE", `there is no command \`${shown}\``, {
     remedy: "install it, or give its path",
   });
+}
+
+/** Looks at a program before anything is set up for it. Throws XDPCTL_E_NO_FILE. */
+export function checkProgram(path: string): void {
+  const refuse = (why: string, cause?: unknown): never => {
+    throw new XdpctlError("XDPCTL_E_NO_FILE", `${JSON.stringify(path).slice(1, -1)} ${why}`, {
+      cause,
+      remedy: "name a program: a file that may be executed",
+    });
+  };
+  try {
+    if (!statSync(path).isFile()) refuse("is no program");
+    accessSync(path, constants.X_OK);
+  } catch (error) {
+    if (error instanceof XdpctlError) throw error;
+    refuse((error as NodeJS.ErrnoException).code === "EACCES" ? "may not be executed" : "is not there", error);
+  }
 }
 
 /**

@@ -74,9 +74,20 @@ export function makeSocket(place: Place): Socket {
 }
 
 function preferBusyPoll(socket: Socket, { microseconds = 20, budget = 64 }: BusyPoll): void {
-  socket.setOption(SOL_SOCKET, SO_PREFER_BUSY_POLL, 1);
-  socket.setOption(SOL_SOCKET, SO_BUSY_POLL, microseconds);
-  socket.setOption(SOL_SOCKET, SO_BUSY_POLL_BUDGET, budget);
+  const set = (option: number, value: number, what: string): void => {
+    const number = -socket.trySetOption(SOL_SOCKET, option, value);
+    if (number === errno.EPERM)
+      throw new XdpctlError("XDPCTL_E_PERMISSION", `${what} needs CAP_NET_ADMIN`, { errno: number });
+    if (number === errno.ENOPROTOOPT)
+      throw new XdpctlError("XDPCTL_E_NOT_SUPPORTED", `this kernel has no ${what}`, {
+        errno: number,
+        remedy: "it takes Linux 5.11: leave busyPoll out",
+      });
+    if (number !== 0) throw syscallError(`setting ${what} to ${value}`, number, "XDPCTL_E_XSK");
+  };
+  set(SO_PREFER_BUSY_POLL, 1, "preferred busy polling");
+  set(SO_BUSY_POLL, microseconds, "the time of busy polling");
+  set(SO_BUSY_POLL_BUDGET, budget, "the budget of busy polling");
 }
 
 /** What the kernel takes over from the first socket of the UMEM, whatever is asked for. Throws XDPCTL_E_USAGE. */

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
-import { errno, getSocketOption, interfaceIndex, SOL_SOCKET, syscallError } from "../linux/index.js";
+import {
+  errno,
+  getSocketOption,
+  interfaceIndex,
+  interfaceName,
+  namespaceInode,
+  SOL_SOCKET,
+  syscallError,
+} from "../linux/index.js";
 
 const SO_ERROR = 4;
 
@@ -8,13 +16,17 @@ const SO_ERROR = 4;
 export interface Where {
   readonly interface: string;
   readonly queue: number;
+  /** It may have another name by now; its number is that of its namespace. */
+  readonly ifindex?: number;
+  readonly namespace?: ReturnType<typeof namespaceInode>;
 }
 
 /** What the kernel's answer to a wake-up says of the socket. */
 export function failureOf(number: number, where: Where): XdpctlError {
-  const name = where.interface;
+  const now = number === errno.ENETDOWN ? nameOf(where) : undefined;
   // One that is being deleted is set down first.
-  if (number === errno.ENETDOWN && interfaceIndex(name) === undefined) return failureOf(errno.ENODEV, where);
+  if (number === errno.ENETDOWN && now === undefined) return failureOf(errno.ENODEV, where);
+  const name = now ?? where.interface;
   if (number === errno.ENETDOWN)
     return new XdpctlError("XDPCTL_E_INTERFACE_DOWN", `${name} is down`, {
       errno: number,
@@ -26,6 +38,12 @@ export function failureOf(number: number, where: Where): XdpctlError {
       remedy: "open a socket on another interface",
     });
   return syscallError(`waking queue ${where.queue} of ${name}`, number, "XDPCTL_E_XSK");
+}
+
+/** As it is called now; undefined where it is gone. */
+function nameOf({ interface: name, ifindex, namespace }: Where): string | undefined {
+  if (ifindex !== undefined && namespace === namespaceInode()) return interfaceName(ifindex);
+  return interfaceIndex(name) === undefined ? undefined : name;
 }
 
 /** The error that the kernel left on a socket, as errno; it is cleared. An interface that went away leaves one. */

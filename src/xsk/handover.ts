@@ -2,6 +2,7 @@
 import { XdpctlError } from "../errors/index.js";
 import { keepFromChildren, Socket } from "../linux/index.js";
 import { makeSocket } from "./bind.js";
+import { checkOptions } from "./check.js";
 import { checkDescriptors, type Handover, readHandover, VARIABLE, VERSION } from "./handed-over.js";
 import { findInterface } from "./interface.js";
 import { Redirect } from "./redirect.js";
@@ -42,6 +43,7 @@ export class PreparedSocket implements Disposable {
   static open(umem: Umem, name: string, options: XskOptions = {}): PreparedSocket {
     if (umem.metadata !== undefined)
       throw new XdpctlError("XDPCTL_E_USAGE", "a UMEM with TX metadata can't be handed over");
+    checkOptions(umem, options);
     const link = findInterface(name);
     if (!link.up) throw new XdpctlError("XDPCTL_E_INTERFACE_DOWN", `${link.name} is down`);
     const rings = ringSizes(umem, options.rings ?? {});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-import { type BpfMap, BpfObject, builtinPath, readObjectSpec } from "../bpf/index.js";
+import { type BpfMap, BpfObject, type BpfProgram, builtinPath, readObjectSpec } from "../bpf/index.js";
 import { XdpctlError } from "../errors/index.js";
 import { namespaceInode } from "../linux/index.js";
 import {
@@ -81,7 +81,7 @@ export class Redirect {
       const { xsk } = object.programs;
       if (xsk === undefined) throw new XdpctlError("XDPCTL_E_NO_PROGRAM", "xsk.bpf.o has no program xsk");
       for (const [i, rule] of encoded.entries()) object.maps.rules?.setBytes(u32(i), rule);
-      return new Redirect(key, wanted, object, attach(xsk, name, { mode: options.mode ?? "auto" }));
+      return new Redirect(key, wanted, object, attachFirst(xsk, name, options.mode ?? "auto"));
     } catch (error) {
       object.close();
       throw error;
@@ -116,6 +116,19 @@ export class Redirect {
     living.delete(this.#key);
     this.attachment.close();
     this.#object.close();
+  }
+}
+
+/** Nothing of somebody else's is replaced. */
+function attachFirst(program: BpfProgram, name: string, mode: ModeRequest): XdpAttachment {
+  try {
+    return attach(program, name, { mode });
+  } catch (error) {
+    if (!XdpctlError.is(error, "XDPCTL_E_OCCUPIED")) throw error;
+    throw new XdpctlError("XDPCTL_E_OCCUPIED", error.message, {
+      cause: error,
+      remedy: `end the program that holds it, or \`xdpctl unload ${name} --force\`; \`xdpctl status\` shows what it is`,
+    });
   }
 }
 

@@ -144,12 +144,15 @@ const OFFSETS_SIZE = 128;
 /** Beyond this the kernel's own sizes overflow. */
 const MOST = 1 << 20;
 
+/** As messages name them. */
+const LABELS: Record<RingName, string> = { rx: "an rx", tx: "a tx", fill: "a fill", completion: "a completion" };
+
 /** Throws XDPCTL_E_XSK_SIZE for a ring that the kernel would not make. */
 export function checkRingSizes(sizes: RingSizes): void {
   for (const name of ORDER) {
     const size = sizes[name];
     if (Number.isInteger(size) && size >= 1 && size <= MOST && (size & (size - 1)) === 0) continue;
-    throw new XdpctlError("XDPCTL_E_XSK_SIZE", `a ${name} ring of ${size} descriptors`, {
+    throw new XdpctlError("XDPCTL_E_XSK_SIZE", `${LABELS[name]} ring of ${size} descriptors`, {
       remedy: `the size of a ring is a power of two, 1 to ${MOST}`,
     });
   }
@@ -159,7 +162,8 @@ export function checkRingSizes(sizes: RingSizes): void {
 export function makeRings(socket: Socket, sizes: RingSizes): void {
   for (const name of ORDER) {
     const result = socket.trySetOption(SOL_XDP, RING_OPTION[name], sizes[name]);
-    if (result < 0) throw syscallError(`making a ${name} ring of ${sizes[name]} descriptors`, -result, "XDPCTL_E_XSK");
+    if (result < 0)
+      throw syscallError(`making ${LABELS[name]} ring of ${sizes[name]} descriptors`, -result, "XDPCTL_E_XSK");
   }
 }
 

@@ -10,7 +10,7 @@ import type { Cursor } from "./frame.js";
 import { turnLarge } from "./large.js";
 import { inPlace } from "./rounds.js";
 import { look, REAP_MS, type Service } from "./service.js";
-import { type FrameHandler, turn } from "./turn.js";
+import { type FrameHandler, type Turn, turn } from "./turn.js";
 
 /**
  * How a socket waits for frames.
@@ -33,6 +33,11 @@ export interface ServeOptions {
   batch?: number;
   /** Milliseconds after which `poll` and `spin` let timers, signals and other work have their turn; 20 by default. */
   yieldMs?: number;
+  /**
+   * It ends after so many packets: `left` is counted down, and what comes after the last stays in the ring, unseen. Sockets
+   * that one thread serves may share one; each ends when it next looks and none is left.
+   */
+  limit?: { left: number };
   /** The event loop to wait in, with `loop`; one of its own by default. */
   loop?: Loop;
 }
@@ -53,18 +58,22 @@ export async function serve(
 ): Promise<void> {
   checkHandler(handler);
   checkServe(options);
-  const signal = options.signal === undefined ? stopped : AbortSignal.any([stopped, options.signal]);
+  const { limit } = options;
+  const over = new AbortController();
+  const signals = [stopped, over.signal, ...(options.signal === undefined ? [] : [options.signal])];
+  const signal = AbortSignal.any(signals);
   if (signal.aborted) return;
   const wait = options.wait ?? (isMainThread ? "loop" : "poll");
   const { yieldMs = YIELD_MS } = options;
   const batch = Math.min(options.batch ?? BATCH, Math.max(1, engine.tx.size >> 1));
   const spin = wait === "spin";
   const ours = engine.multiBuffer || engine.umem.metadata !== undefined ? turnLarge : turn;
+  const careful = engine.foreign ? suspicious(ours) : ours;
   const service: Service = {
     engine,
     cursor,
     handler,
-    turn: engine.foreign ? suspicious(ours) : ours,
+    turn: limit === undefined ? careful : limited(careful, limit, over),
     where,
     signal,
     batch,
@@ -72,6 +81,19 @@ export async function serve(
     spin,
   };
   await (wait === "loop" ? inLoop(service, options.loop) : inPlace(service));
+}
+
+/** A turn of no more packets than are left. */
+function limited(turn: Turn, limit: { left: number }, over: AbortController): Turn {
+  return (engine, cursor, handler, budget) => {
+    let n = 0;
+    if (limit.left > 0) {
+      n = turn(engine, cursor, handler, Math.min(budget, limit.left));
+      if (n > 0) limit.left -= n;
+    }
+    if (limit.left <= 0) over.abort();
+    return n;
+  };
 }
 
 /** In the event loop: the socket is one descriptor among all. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import type { BpfMap } from "../bpf/index.js";
 import { XdpctlError } from "../errors/index.js";
-import { errno, POLLOUT, Poll, type Socket, SOL_XDP } from "../linux/index.js";
+import { errno, namespaceInode, POLLOUT, Poll, type Socket, SOL_XDP } from "../linux/index.js";
 import type { VerdictCounts, XdpMode } from "../xdp/index.js";
 import { XDP_MAX_TX_SKB_BUDGET } from "./abi.js";
 import { bindSocket, type CopyMode, makeSocket, type Place } from "./bind.js";
@@ -37,6 +37,8 @@ export class XskSocket implements Disposable {
   readonly umem: Umem;
   readonly interface: string;
   readonly ifindex: number;
+  /** @internal */
+  readonly namespace = namespaceInode();
   readonly queue: number;
   readonly rings: RingSizes;
   /** How the redirect program is attached; undefined without ours. */

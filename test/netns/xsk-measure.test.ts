@@ -78,6 +78,30 @@ describe("xdpctl xsk: measuring", () => {
     }
   });
 
+  it("few frames are enough to send, and the last line of JSON is the last", () => {
+    const args = ["xsk", "send", "veth0", "--count", "10", "--frames", "16", "--stats", "--json"];
+    const lines = xdpctl(pair.left, args).stdout.trim().split("\n");
+    expect(JSON.parse(lines.at(-1) ?? "")).toMatchObject({ sent: 10, last: true });
+    expect(lines.filter((line) => line.includes('"last":true'))).toHaveLength(1);
+    expect(xdpctl(pair.left, ["xsk", "send", "veth0", "--count", "1", "--frames", "1"]).status).toBe(2);
+  });
+
+  it("takes exactly --count, and leaves the rest in the ring", async () => {
+    const drop = await listening(
+      "drop",
+      "veth1",
+      "--count",
+      "50",
+      "--frame-size",
+      "4096",
+      "--rx-ring",
+      "256",
+      "--json",
+    );
+    xdpctl(pair.left, ["xsk", "send", "veth0", "--count", "2000"]);
+    expect(JSON.parse((await drop.ended()).stdout)).toMatchObject({ received: 50, dropped: 50, last: true });
+  });
+
   it("a kernel's UDP socket gets what is sent, over IPv4 and IPv6", async () => {
     for (const [address, family] of [
       [pair.rightAddress, "udp4"],

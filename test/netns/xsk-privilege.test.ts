@@ -37,6 +37,17 @@ afterAll(() => {
 const program = (): boolean => pair.right.must("ip", "link", "show", "veth1").includes("prog/xdp");
 
 describe("xdpctl xsk open: a socket for a program without privilege", () => {
+  it("what can't be started is an error, before and after the descriptors are in place", () => {
+    const directory = mkdtempSync(join(tmpdir(), "xdpctl-open-"));
+    const script = join(directory, "script");
+    writeFileSync(script, "#!/nonexistent\n", { mode: 0o755 });
+    for (const file of ["/nonexistent", "/etc/passwd", directory, script]) {
+      const { status, stderr } = pair.right.exec([...XDPCTL, "xsk", "open", "veth1", "--", file]);
+      expect([file, status, stderr.includes("XDPCTL_E_NO_FILE")]).toEqual([file, 5, true]);
+    }
+    rmSync(directory, { recursive: true });
+  });
+
   it("nobody answers pings, with no capability at all", async () => {
     const echo = new Running(
       pair.right.argv(

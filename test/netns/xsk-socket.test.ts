@@ -3,6 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { XdpctlError } from "../../src/errors/index.js";
 import { openRoute } from "../../src/netlink/index.js";
+import { errno } from "../../src/linux/index.js";
+import { failureOf } from "../../src/xsk/failure.js";
 import { Packet, Umem, type UmemOptions, type XskOptions, XskSocket } from "../../src/xsk/index.js";
 import { TestPair } from "../fixtures/netns.js";
 import { Running, xdpctl } from "../fixtures/xdpctl.js";
@@ -112,7 +114,7 @@ describe("what is refused", () => {
     withUmem({}, (umem) => {
       expect(code(() => open(umem, {}, "eth9"))).toMatch("XDPCTL_E_NO_INTERFACE: there is no interface eth9");
       expect(code(() => open(umem, { queue: 40 }))).toMatch("XDPCTL_E_NO_QUEUE: eth0 has no queue 40");
-      expect(code(() => open(umem, { rings: { rx: 100 } }))).toMatch("XDPCTL_E_XSK_SIZE: a rx ring of 100");
+      expect(code(() => open(umem, { rings: { rx: 100 } }))).toMatch("XDPCTL_E_XSK_SIZE: an rx ring of 100");
       expect(code(() => open(umem, { copy: "zerocopy" }))).toMatch("XDPCTL_E_ZERO_COPY");
       expect(code(() => open(umem, { filter: { port: 70_000 } }))).toMatch("XDPCTL_E_USAGE: 70000 is no port");
       expect(umem.free).toBe(4096);
@@ -121,6 +123,37 @@ describe("what is refused", () => {
     expect(code(() => Umem.create({ frameCount: 2_000_000 }))).toMatch("XDPCTL_E_XSK_SIZE");
     expect(code(() => Umem.create({ headroom: 4000 }))).toMatch("XDPCTL_E_XSK_SIZE: a headroom of 4000");
     expect(programs()).toBe("none");
+  });
+
+  test("what types refuse, for callers without them", () => {
+    withUmem({}, (umem) => {
+      const wrong = [
+        [{ mode: "foo" }, "mode"],
+        [{ copy: "foo" }, "copy"],
+        [{ filter: "udp" }, "filter"],
+        [{ filter: { foo: 1 } }, "a rule has no foo"],
+        [{ filter: null }, "filter"],
+        [{ redirect: {} }, "redirect"],
+        [{ busyPoll: { budget: -1 } }, "busyPoll.budget"],
+        [{ onTimestamp: () => {} }, "onTimestamp"],
+      ] as const;
+      for (const [options, what] of wrong) {
+        const said = code(() => open(umem, options as never));
+        expect(said).toMatch("XDPCTL_E_USAGE");
+        expect(said).toMatch(what);
+      }
+      expect(umem.free).toBe(4096);
+      expect(programs()).toBe("none");
+    });
+  });
+
+  test("an asynchronous handler; room in a socket that is closed", async () => {
+    const umem = Umem.create();
+    const nic = open(umem);
+    await expect(nic.serve(async () => {})).rejects.toMatchObject({ code: "XDPCTL_E_USAGE" });
+    nic.close();
+    expect(code(() => nic.writable(1))).toMatch("was used after it was closed");
+    umem.close();
   });
 
   test("a second socket on a queue; it is free again after", () => {
@@ -187,6 +220,8 @@ test("a renamed interface is served on", async () => {
   await sleep(20);
   pair.right.must("ip", "link", "set", "old1", "name", "new1");
   await sleep(400);
+  const down = pair.right.run(() => failureOf(errno.ENETDOWN, nic));
+  expect(down).toMatchObject({ code: "XDPCTL_E_INTERFACE_DOWN", message: "new1 is down" });
   nic.stop();
   await served;
   umem.close();

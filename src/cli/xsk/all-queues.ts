@@ -44,7 +44,8 @@ export async function serveQueues(
   const work: QueueWork = { kind, addresses, answered, ...(count === 0 ? {} : { left: left.buffer }) };
   const one = { ...given, queue: 0 };
   const { queue: _, ...options } = xskOptions(one, ruleOf(one));
-  const all: ServeAllOptions = { ...options, wait, umem: { frameCount: given.frames, checked: false }, data: work };
+  const umem = { frameCount: given.frames, frameSize: given.frameSize, checked: false };
+  const all: ServeAllOptions = { ...options, wait, umem, data: work };
   // Signals are heard before there is anything to take away.
   const live = await context.live();
   const timers: NodeJS.Timeout[] = [];

@@ -28,7 +28,7 @@ export function registerDump(xsk: Command, context: Context): void {
         throw usage("--hex is text, and --write makes a file of packets", "leave one of them out");
       if (given.write === "-" && given.stats !== undefined)
         throw usage("standard output is the file", "leave out --stats, or write to a file");
-      const { count: most = Number.POSITIVE_INFINITY } = given;
+      const limit = given.count === undefined ? {} : { limit: { left: given.count } };
       await withSocket(
         context,
         name,
@@ -43,16 +43,14 @@ export function registerDump(xsk: Command, context: Context): void {
           try {
             await nic.serve(
               (frame) => {
-                if (seen >= most) return;
                 seen++;
                 if (given.hex === true) {
                   const packet = frame.take();
                   output.hex(packet);
                   packet.free();
                 } else output.frame(frame);
-                if (seen === most) nic.stop();
               },
-              { wait: given.wait, signal },
+              { wait: given.wait, signal, ...limit },
             );
           } finally {
             for (const timer of timers) clearTimeout(timer);

@@ -72,6 +72,8 @@ async function listen(context: Context, name: string, given: LatencyArguments, p
     const timer = given.for === undefined ? undefined : setTimeout(() => nic.stop(), 1000 * given.for);
     await nic.serve(
       (frame) => {
+        // The last batch may have more.
+        if (answered >= left) return;
         const what = answerPing(frame, port);
         if (what === undefined) return;
         frame.send();

@@ -18,7 +18,7 @@ export function registerOpen(xsk: Command, context: Context): void {
       "its descriptors are 3 and 4; XDPCTL_XSK says how",
     ],
   ]);
-  const skipped = new Set(["--wait", "--stats", "--count", "--for"]);
+  const skipped = new Set(["--wait", "--stats", "--count", "--for", "--fd"]);
   socketOptions(command.argument("<interface>", "whose frames", parser(interfaceName)));
   // How long it is served, and how, is the other program's own affair.
   for (const option of command.options) if (skipped.has(option.long ?? "")) option.hideHelp();
@@ -26,16 +26,19 @@ export function registerOpen(xsk: Command, context: Context): void {
     .argument("<command...>", "the program, after `--`")
     .action(async (name: string, [file = "", ...args]: string[], given: SocketArguments) => {
       if (context.kind !== "shell") throw usage("the REPL can't become another program", "use it from a shell");
-      const { findCommand, keepCapabilitiesFromChildren, placeDescriptors, replaceProcess, restoreStandardStreams } =
-        await import("../../linux/index.js");
+      if (given.fd !== undefined) throw usage("`xsk open` makes the socket itself", "leave out --fd");
+      const linux = await import("../../linux/index.js");
       const { PreparedSocket, Umem } = await import("../../xsk/index.js");
       if (file === "") throw usage("`xsk open` needs a command", "write it after `--`");
-      const path = findCommand(file, process.env.PATH ?? "");
-      const umem = Umem.create({ frameCount: given.frames, checked: false });
+      const path = linux.findCommand(file, process.env.PATH ?? "");
+      linux.checkProgram(path);
+      const umem = Umem.create({ frameCount: given.frames, frameSize: given.frameSize, checked: false });
       const prepared = PreparedSocket.open(umem, name, xskOptions(given, ruleOf(given)));
-      keepCapabilitiesFromChildren();
-      restoreStandardStreams();
-      placeDescriptors(prepared.descriptors, FIRST);
-      replaceProcess(path, [file, ...args], { ...process.env, ...prepared.environment(FIRST) });
+      linux.keepCapabilitiesFromChildren();
+      linux.restoreStandardStreams();
+      const environment = { ...process.env, ...prepared.environment(FIRST) };
+      linux.withDescriptorsAt(prepared.descriptors, FIRST, () =>
+        linux.replaceProcess(path, [file, ...args], environment),
+      );
     });
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
-import type { RedirectRule, Wait, XskOptions } from "../../xsk/index.js";
+import type { RedirectRule, RingSizes, Wait, XskOptions } from "../../xsk/index.js";
 import { parser, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { parseCount, parseDuration } from "../quantities.js";
@@ -12,13 +12,21 @@ export function needsEnd(context: Context, given: { count?: number; for?: number
     throw usage("in a script, this has no end", "write --count N or --for DURATION");
 }
 
+export interface MemoryArguments {
+  frames: number;
+  frameSize: number;
+  ring: number;
+  rxRing?: number;
+  txRing?: number;
+  fillRing?: number;
+  completionRing?: number;
+}
+
 /** What every command of `xsk` takes. */
-export interface ServeArguments {
+export interface ServeArguments extends MemoryArguments {
   queue: number;
   mode: "auto" | "native" | "generic";
   copy: "auto" | "copy" | "zerocopy";
-  frames: number;
-  ring: number;
   stats?: true | number;
   count?: number;
   for?: number;
@@ -46,14 +54,34 @@ export const oneOf =
 
 const parseQueue = (text: string): number => parseCount("queue", text, 0, 255);
 
+const parseFrameSize = (text: string): number => Number(oneOf("size of a frame", ["2048", "4096"])(text));
+const parseRing = (text: string): number => parseCount("ring size", text);
+
+/** What sockets' frames and rings are like. */
+export function memoryOptions(command: Command): Command {
+  return command
+    .option("--frame-size <bytes>", "bytes of a frame, 2048 or 4096", parseFrameSize, 2048)
+    .option("--ring <n>", "descriptors of each ring, a power of two", parseRing, 2048)
+    .option("--rx-ring <n>", "of the RX ring alone", parseRing)
+    .option("--tx-ring <n>", "of the TX ring alone", parseRing)
+    .option("--fill-ring <n>", "of the fill ring alone: frames that the kernel has to receive into", parseRing)
+    .option("--completion-ring <n>", "of the completion ring alone", parseRing);
+}
+
+/** `--ring`, and the rings that have a size of their own. */
+export function ringsOf(given: MemoryArguments): Partial<RingSizes> {
+  const { ring, rxRing = ring, txRing = ring, completionRing = ring, fillRing } = given;
+  return { rx: rxRing, tx: txRing, completion: completionRing, ...(fillRing === undefined ? {} : { fill: fillRing }) };
+}
+
 /** Adds the options of sockets and of how long they are served. */
 export function serveOptions(command: Command, frames = 4096): Command {
-  return command
+  command
     .option("-q, --queue <n>", "queue of the interface", parseQueue, 0)
     .option("--mode <mode>", "auto, native or generic", oneOf("mode", ["auto", "native", "generic"]), "auto")
     .option("--copy <how>", "auto, copy or zerocopy", oneOf("way to copy", ["auto", "copy", "zerocopy"]), "auto")
-    .option("--frames <n>", "frames of the UMEM", (text) => parseCount("number of frames", text), frames)
-    .option("--ring <n>", "descriptors of each ring, a power of two", (text) => parseCount("ring size", text), 2048)
+    .option("--frames <n>", "frames of the UMEM", (text) => parseCount("number of frames", text), frames);
+  return memoryOptions(command)
     .option("--stats [interval]", "show where the packets went, every second or so", parser(parseDuration))
     .option("-n, --count <n>", "end after N packets", (text) => parseCount("count", text))
     .option("--for <duration>", "end after this time", parser(parseDuration));
@@ -86,7 +114,7 @@ export function xskOptions(given: ServeArguments, rule?: RedirectRule) {
     queue: given.queue,
     mode: given.mode,
     copy: given.copy,
-    rings: { rx: given.ring, tx: given.ring, completion: given.ring },
+    rings: ringsOf(given),
     ...(rule === undefined ? {} : { filter: rule }),
   } satisfies XskOptions;
 }

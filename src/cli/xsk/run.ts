@@ -3,6 +3,7 @@ import {
   adoptSocket,
   scavengeOnOneThread,
   type FrameHandler,
+  type ServeOptions,
   Umem,
   type Wait,
   type XskOptions,
@@ -52,7 +53,7 @@ function openSockets(names: readonly string[], given: ServeArguments, picked?: S
       throw usage("a socket that was handed over is as it is", "give --queue, --mode and filters to `xdpctl xsk open`");
     return [adopted(name, picked.fd)];
   }
-  const umem = Umem.create({ frameCount: given.frames, checked: false });
+  const umem = Umem.create({ frameCount: given.frames, frameSize: given.frameSize, checked: false });
   try {
     return names.map((one) => XskSocket.open(umem, one, openOptions(given, names.length, picked)));
   } catch (error) {
@@ -104,7 +105,9 @@ export async function serveInterfaces(
       timers.push(setInterval(() => report.show(false), 1000 * (given.stats === true ? 1 : given.stats)));
     if (given.for !== undefined) timers.push(setTimeout(stop, 1000 * given.for));
     try {
-      await serveAll(context, nics, limited(sides, given.count, stop), picked?.wait);
+      const handlers = sides.map(({ handler }) => handler);
+      const limit = given.count === undefined ? undefined : { left: given.count };
+      await serveAll(context, nics, handlers, { wait: picked?.wait, limit, stop });
       await sentAll(nics);
     } finally {
       // Also where an interface went away: the numbers up to then are what there is.
@@ -124,7 +127,7 @@ export async function serveInterfaces(
 function openOptions(given: ServeArguments, sockets: number, picked: SocketArguments | undefined): XskOptions {
   const options = xskOptions(given, picked === undefined ? undefined : ruleOf(picked));
   const fill = 2 ** Math.floor(Math.log2(Math.max(2 * sockets, given.frames) / (2 * sockets)));
-  return { ...options, rings: { ...options.rings, fill: Math.min(given.ring, fill) } };
+  return { ...options, rings: { fill: Math.min(given.ring, fill), ...options.rings } };
 }
 
 function described(nic: XskSocket): string {
@@ -132,28 +135,33 @@ function described(nic: XskSocket): string {
   return `${name}  queue ${queue}  ${mode ?? "handed over"}${nic.fallback === undefined ? "" : ` (${nic.fallback})`}  ${copy}`;
 }
 
+interface Serving {
+  readonly wait: Wait | undefined;
+  /** Packets of all sockets together. */
+  readonly limit: { left: number } | undefined;
+  readonly stop: () => void;
+}
+
 /** Each waits in the event loop, unless one that is alone shall wait otherwise. */
 async function serveAll(
   context: Context,
   nics: readonly XskSocket[],
   handlers: readonly FrameHandler[],
-  wait: Wait = "loop",
+  { wait = "loop", limit, stop }: Serving,
 ): Promise<void> {
   const { signal } = context;
-  const options = { wait, signal, ...(wait === "loop" ? { loop: await context.loop() } : {}) };
-  await Promise.all(nics.map((nic, i) => nic.serve(handlers[i] as FrameHandler, options)));
-}
-
-/** Ends after so many packets, of all sockets together. */
-function limited(sides: readonly Side[], count: number | undefined, stop: () => void): FrameHandler[] {
-  const handlers = sides.map(({ handler }) => handler);
-  if (count === undefined) return handlers;
-  let left = count;
-  return handlers.map((handler) => (frame) => {
-    if (left === 0) return;
-    handler(frame);
-    if (--left === 0) stop();
-  });
+  const options: ServeOptions = {
+    wait,
+    signal,
+    ...(limit === undefined ? {} : { limit }),
+    ...(wait === "loop" ? { loop: await context.loop() } : {}),
+  };
+  const one = async (nic: XskSocket, handler: FrameHandler): Promise<void> => {
+    await nic.serve(handler, options);
+    // The others look at it only when a frame comes.
+    if (limit?.left === 0) stop();
+  };
+  await Promise.all(nics.map((nic, i) => one(nic, handlers[i] as FrameHandler)));
 }
 
 const PATIENCE_MS = 1000;

@@ -8,7 +8,7 @@ import { formatCompact, parseCount, parseDuration, parseRate } from "../quantiti
 import { parsePort } from "../targets.js";
 import { type Endpoint, LEAST_SIZE, MOST_SIZE, parseEndpoint, pathTo } from "./ends.js";
 import { oneOf } from "./options.js";
-import { type BareArguments, type BareOptions, type Bench, bareOptions, withSocket } from "./socket.js";
+import { type BareArguments, type BareOptions, type Bench, bareOptions, sendersFill, withSocket } from "./socket.js";
 import { quantilesText, Timings } from "./timings.js";
 
 interface SendArguments extends BareArguments {
@@ -69,13 +69,13 @@ export async function sendAll(
   const { sent, seconds, rate } = result;
   const bits = rate * template.length * 8;
   const { completed } = nic.statistics;
-  const late = completed === sent ? "" : `; ${sent - completed} of them are still with the kernel`;
+  const late = completed === sent ? "" : `; ${sent - completed} of them still with the kernel`;
   const asked = given.rate === undefined ? "" : `, of ${formatCompact(given.rate)}/s asked for`;
   const times = timings?.quantiles;
   const transmitted =
     times === undefined ? "" : `\ntransmitted ${timings?.count}, after they were written: ${quantilesText(times)}`;
   say(
-    `sent ${sent} frames of ${template.length} bytes in ${seconds.toFixed(3)} s: ${formatCompact(rate)}/s${asked}, ${formatCompact(bits)}bit/s${late}${transmitted}`,
+    `sent ${sent} ${sent === 1 ? "frame" : "frames"} of ${template.length} bytes in ${seconds.toFixed(3)} s: ${formatCompact(rate)}/s${asked}, ${formatCompact(bits)}bit/s${late}${transmitted}`,
     {
       sent,
       completed,
@@ -124,7 +124,7 @@ export function registerSend(xsk: Command, context: Context): void {
       const ends = { ...path, sport: given.sourcePort, dport: given.to?.port ?? DISCARD };
       const template = new UdpTemplate(ends, given.size);
       // It only sends: nothing is redirected, and few frames wait for what doesn't come.
-      const options: BareOptions = { redirect: false, rings: { fill: 64 } };
+      const options: BareOptions = { redirect: false, rings: { fill: sendersFill(given.frames) } };
       const requests = requestsOf(given);
       const { timings } = requests;
       if (requests.ask !== undefined) options.txMetadata = { softwareChecksum: given.checksum === "kernel" };

@@ -4,28 +4,26 @@ import { Umem, type UmemOptions, type XskOptions, XskSocket } from "../../xsk/in
 import { parser, usage } from "../command.js";
 import { type Context, type Live, settle } from "../context.js";
 import { parseCount, parseDuration } from "../quantities.js";
-import { oneOf } from "./options.js";
+import { type MemoryArguments, memoryOptions, oneOf, ringsOf } from "./options.js";
 import { passedBy, statisticsText } from "./report.js";
 import { adopted } from "./run.js";
 
 /** What a command takes whose socket is one of a measurement: the filter is the command's own. */
-export interface BareArguments {
+export interface BareArguments extends MemoryArguments {
   queue: number;
   mode: "auto" | "native" | "generic";
   copy: "auto" | "copy" | "zerocopy";
-  frames: number;
-  ring: number;
   fd?: number;
   stats?: true | number;
 }
 
 export function bareOptions(command: Command): Command {
-  return command
+  command
     .option("-q, --queue <n>", "queue of the interface", (text) => parseCount("queue", text, 0, 255), 0)
     .option("--mode <mode>", "auto, native or generic", oneOf("mode", ["auto", "native", "generic"]), "auto")
     .option("--copy <how>", "auto, copy or zerocopy", oneOf("way to copy", ["auto", "copy", "zerocopy"]), "auto")
-    .option("--frames <n>", "frames of the UMEM", (text) => parseCount("number of frames", text), 4096)
-    .option("--ring <n>", "descriptors of each ring, a power of two", (text) => parseCount("ring size", text), 2048)
+    .option("--frames <n>", "frames of the UMEM", (text) => parseCount("number of frames", text), 4096);
+  return memoryOptions(command)
     .option("--fd <n>", "use the socket that `xdpctl xsk open` has handed over", (text) =>
       parseCount("descriptor", text, 3, 1_000_000),
     )
@@ -67,15 +65,26 @@ export async function withSocket(
     const how = nic.mode === undefined ? "" : `  ${nic.mode}${because}`;
     if (!terminal.jsonMode) terminal.note(`${name}  queue ${queue}${how}  ${nic.copy}`);
     const started = performance.now();
-    const say: Bench["say"] = (text, object) =>
+    const write: Bench["say"] = (text, object) =>
       live.write(terminal.jsonMode ? `${JSON.stringify({ ...facts, ...object })}\n` : `${text}\n`);
     const show = (): void => {
       const seconds = (performance.now() - started) / 1000;
-      say(statisticsText(socket, seconds).join("\n"), { seconds, ...socket.statistics, passed: passedBy(socket) });
+      write(statisticsText(socket, seconds).join("\n"), { seconds, ...socket.statistics, passed: passedBy(socket) });
+    };
+    let ended = false;
+    /** The last numbers stand before what is said last. */
+    const end = (): void => {
+      if (given.stats !== undefined && !ended) show();
+      ended = true;
+      clearInterval(timer);
+    };
+    const say: Bench["say"] = (text, object) => {
+      if (object.last === true) end();
+      write(text, object);
     };
     if (given.stats !== undefined) timer = setInterval(show, 1000 * (given.stats === true ? 1 : given.stats));
     await body({ nic, live, facts, signal, say });
-    if (given.stats !== undefined) show();
+    end();
     nic.close();
     await settle(live.drained(), signal);
   } finally {
@@ -85,15 +94,21 @@ export async function withSocket(
   }
 }
 
+/** Frames that a socket which only sends lets wait for what doesn't come: few, and never more than half of them. */
+export function sendersFill(frames: number): number {
+  if (frames < 2) throw usage("one frame is the fill ring's, and none is left to send", "write --frames 2 or more");
+  return Math.min(64, 2 ** Math.floor(Math.log2(frames / 2)));
+}
+
 function openBare(name: string, given: BareArguments, { txMetadata = false, ...options }: BareOptions): XskSocket {
   if (given.fd !== undefined) {
     if (txMetadata !== false)
       throw usage("a socket that was handed over has no TX metadata", "leave out --checksum and --timestamps");
     return adopted(name, given.fd);
   }
-  const { queue, mode, copy, ring } = given;
-  const rings = { rx: ring, tx: ring, completion: ring, ...options.rings };
-  const umem = Umem.create({ frameCount: given.frames, checked: false, txMetadata });
+  const { queue, mode, copy, frameSize } = given;
+  const rings = { ...options.rings, ...ringsOf(given) };
+  const umem = Umem.create({ frameCount: given.frames, frameSize, checked: false, txMetadata });
   try {
     return XskSocket.open(umem, name, { queue, mode, copy, ...options, rings });
   } catch (error) {

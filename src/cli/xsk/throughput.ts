@@ -10,7 +10,7 @@ import { parsePort } from "../targets.js";
 import { type Endpoint, LEAST_SIZE, MOST_SIZE, parseEndpoint, pathTo } from "./ends.js";
 import { sendAll } from "./send.js";
 import { needsEnd } from "./options.js";
-import { type BareArguments, bareOptions, withSocket } from "./socket.js";
+import { type BareArguments, bareOptions, sendersFill, withSocket } from "./socket.js";
 
 interface ThroughputArguments extends BareArguments {
   listen?: number;
@@ -46,9 +46,8 @@ export function registerThroughput(xsk: Command, context: Context): void {
       const path = await pathTo(name, to, given.mac);
       const sport = to.port === 65_535 ? to.port - 1 : to.port + 1;
       const template = new UdpTemplate({ ...path, sport, dport: to.port }, given.size, randomBytes(4).readUInt32BE());
-      await withSocket(context, name, given, { redirect: false, rings: { fill: 64 } }, (bench) =>
-        sendAll(bench, template, given),
-      );
+      const rings = { fill: sendersFill(given.frames) };
+      await withSocket(context, name, given, { redirect: false, rings }, (bench) => sendAll(bench, template, given));
     });
 }
 

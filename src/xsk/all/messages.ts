@@ -18,7 +18,7 @@ export interface QueueStart {
   readonly data: unknown;
   readonly umem: UmemOptions;
   readonly socket: Omit<XskOptions, "redirect" | "filter" | "mode" | "queue" | "onTimestamp">;
-  readonly serve: Omit<ServeOptions, "signal" | "loop">;
+  readonly serve: Omit<ServeOptions, "signal" | "loop" | "limit">;
 }
 
 /** `open`: the socket is there, by this descriptor; `ended`: nothing is left of it. */

@@ -17,7 +17,7 @@ import { workerPath } from "./worker-path.js";
 
 export interface ServeAllOptions
   extends Omit<XskOptions, "queue" | "redirect" | "onTimestamp">,
-    Omit<ServeOptions, "signal" | "loop" | "wait"> {
+    Omit<ServeOptions, "signal" | "loop" | "wait" | "limit"> {
   /** `poll` (the default) or `spin`: a worker has no event loop to wait in. */
   wait?: "poll" | "spin";
   /** The queues; all that the interface uses by default. */
