@@ -66,8 +66,8 @@ function pushOr(L: LuaState, n: number): number {
 
 function ports(view: PacketView): { sport: number; dport: number } | undefined {
   const { frame } = view;
-  if (frame.transport === IP_PROTOCOL.TCP) return frame.tcp;
-  return frame.transport === IP_PROTOCOL.UDP ? frame.udp : undefined;
+  if (frame.header === IP_PROTOCOL.TCP) return frame.tcp;
+  return frame.header === IP_PROTOCOL.UDP ? frame.udp : undefined;
 }
 
 function pushProtocol(L: LuaState, view: PacketView): number {
@@ -79,7 +79,7 @@ function pushProtocol(L: LuaState, view: PacketView): number {
 
 function pushFlags(L: LuaState, view: PacketView): number {
   const { frame } = view;
-  pushText(L, flagText(frame.transport === IP_PROTOCOL.TCP ? frame.tcp.flags : 0));
+  pushText(L, flagText(frame.header === IP_PROTOCOL.TCP ? frame.tcp.flags : 0));
   return 1;
 }
 
@@ -107,7 +107,7 @@ const FIELDS: Record<string, Getter> = {
   },
   vlan: (L, view) => pushOr(L, view.frame.ethernet.tags > 0 ? view.frame.ethernet.vlanId(0) : 0),
   network: (L, view) => pushOr(L, view.frame.network === 0 ? -1 : view.frame.ethernet.payloadStart - view.start),
-  transport: (L, view) => pushOr(L, view.frame.transport === 0 ? -1 : view.frame.transportStart - view.start),
+  transport: (L, view) => pushOr(L, view.frame.header === 0 ? -1 : view.frame.transportStart - view.start),
   payload: (L, view) => pushOr(L, view.payloadAt < 0 ? -1 : view.payloadAt - view.start),
   payload_length: (L, view) => pushOr(L, view.payloadAt < 0 ? -1 : view.payloadEnd - view.payloadAt),
 };

@@ -81,7 +81,7 @@ export class PacketView {
     return frame.network === ETHERTYPE.IPV6 ? frame.ipv6.protocol : -1;
   }
 
-  /** Where the payload of TCP, UDP or ICMP begins in `bytes`; -1 where there is none of these. */
+  /** Where the payload of TCP, UDP or ICMP begins in `bytes`, a first fragment's part of it, too; -1 where there is none of these. */
   get payloadAt(): number {
     const view = this.#transport();
     return view === undefined ? -1 : view.payloadStart;
@@ -94,7 +94,7 @@ export class PacketView {
 
   #transport(): { payloadStart: number; payloadEnd: number } | undefined {
     const { frame } = this;
-    switch (frame.transport) {
+    switch (frame.header) {
       case 0:
         return undefined;
       case IP_PROTOCOL.TCP:
