@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
 import type { Loop, LoopHandle } from "../loop/index.js";
+import { FrameView } from "../packet/index.js";
 import { OFFERED, PACKET_VERDICT, type PacketFeed, type PacketFilter } from "../policy/index.js";
 import type { Attachment, Attachments, Instance } from "../xdp/index.js";
 import { newMark, PacketExits } from "./packet-exits.js";
@@ -14,6 +15,7 @@ import {
   writeRedirects,
   writeSockets,
 } from "./packet-redirects.js";
+import { compileFilters, type PacketAsk, PacketTaker } from "./packet-takers.js";
 
 /** Different things that a policy is told: scripts choose the interfaces of which they tell. */
 const MOST_TOLD = 100;
@@ -21,7 +23,8 @@ const MOST_TOLD = 100;
 interface Listener {
   readonly policy: string;
   readonly feed: PacketFeed;
-  filters: readonly PacketFilter[];
+  readonly order: number;
+  asks: readonly PacketAsk[];
   readonly watch: LoopHandle;
   /** What it was told of interfaces: the same is not told again. */
   told: Set<string>;
@@ -44,10 +47,12 @@ export class Packets implements Disposable {
   readonly #groups = new Map<number, PortGroup>();
   readonly #ports = new Map<number, PacketPort>();
   /** By interface: the policies that see its packets, in the order in which they were loaded. */
-  readonly #feeds = new Map<number, PacketFeed[]>();
+  readonly #takers = new Map<number, PacketTaker[]>();
+  readonly #frame = new FrameView();
   /** Guards that have a list of ours. */
   readonly #asked = new Set<Instance>();
   #lastPort = 0;
+  #lastOrder = 0;
   readonly #exits = new PacketExits();
 
   constructor(host: PacketsHost) {
@@ -64,13 +69,15 @@ export class Packets implements Disposable {
     const known = this.#listeners.get(feed);
     if (filters.length === 0) {
       if (known === undefined) return;
-      this.#answers(feed);
+      this.#answers(known);
       known.watch.close();
       this.#listeners.delete(feed);
-    } else if (known !== undefined) known.filters = filters;
+    } else if (known !== undefined) known.asks = compileFilters(filters);
     else {
-      const watch = this.#host.loop.watch(feed.answered.fd, () => this.#answers(feed));
-      this.#listeners.set(feed, { policy, feed, filters, watch, told: new Set() });
+      const watch = this.#host.loop.watch(feed.answered.fd, () => this.#answers(listener));
+      const order = ++this.#lastOrder;
+      const listener: Listener = { policy, feed, order, asks: compileFilters(filters), watch, told: new Set() };
+      this.#listeners.set(feed, listener);
     }
     this.follow();
   }
@@ -100,8 +107,8 @@ export class Packets implements Disposable {
   }
 
   /** What a policy asks of an interface; of one with somebody's own program, only by its name. */
-  #filters(listener: Listener, name: string, own = false): PacketFilter[] {
-    return listener.filters.filter((filter) => filter.interface === name || (!own && filter.interface === undefined));
+  #asks({ asks }: Listener, name: string, own = false): PacketAsk[] {
+    return asks.filter(({ filter }) => filter.interface === name || (!own && filter.interface === undefined));
   }
 
   #wanted(held: Attachment): boolean {
@@ -109,7 +116,7 @@ export class Packets implements Disposable {
     if (maps === undefined) return false;
     const own = maps.redirects === undefined;
     if (own && this.#obstacle(held) !== undefined) return false;
-    return [...this.#listeners.values()].some((listener) => this.#filters(listener, held.interface, own).length > 0);
+    return [...this.#listeners.values()].some((listener) => this.#asks(listener, held.interface, own).length > 0);
   }
 
   /** Why packets of somebody's own program can't be had. */
@@ -130,16 +137,16 @@ export class Packets implements Disposable {
     if (!writeSockets(maps.xsks, group, own ? 0 : group.first))
       this.#tell(held.interface, "its program's map xsks has no room for all of its queues");
     const list = lists.get(held.instance) ?? [];
-    const feeds: PacketFeed[] = [];
+    const takers: PacketTaker[] = [];
     for (const listener of this.#listeners.values()) {
-      const filters = this.#filters(listener, held.interface, own);
-      if (filters.length > 0) feeds.push(listener.feed);
-      for (const filter of filters) list.push(encodeRedirect(filter, group));
+      const asks = this.#asks(listener, held.interface, own);
+      if (asks.length > 0) takers.push(new PacketTaker(listener.feed, listener.order, asks));
+      for (const { filter } of asks) list.push(encodeRedirect(filter, group));
     }
     if (!own && list.length > MOST_REDIRECTS)
       this.#tell(held.interface, `a guard takes ${MOST_REDIRECTS} packet filters: the last are left out`);
     lists.set(held.instance, list);
-    this.#feeds.set(held.ifindex, feeds);
+    this.#takers.set(held.ifindex, takers);
   }
 
   #open(held: Attachment): PortGroup | undefined {
@@ -181,7 +188,7 @@ export class Packets implements Disposable {
   #close(group: PortGroup): void {
     if (this.#groups.get(group.ifindex) !== group) return;
     this.#groups.delete(group.ifindex);
-    this.#feeds.delete(group.ifindex);
+    this.#takers.delete(group.ifindex);
     if (group.mark !== undefined) this.#exits.forget(group.mark);
     for (const port of group.ports) {
       this.#ports.delete(port.id);
@@ -189,20 +196,27 @@ export class Packets implements Disposable {
     }
   }
 
-  /** Shows a frame to the next policy, the one with the number `from`; when all have passed it, to the network stack. */
-  #offer(port: PacketPort, from: number, bytes: Uint8Array, start: number, end: number): void {
-    const feeds = this.#feeds.get(port.ifindex);
-    if (feeds !== undefined)
-      for (let i = from; i < feeds.length; i++) {
-        const feed = feeds[i] as PacketFeed;
-        if (feed.offer(bytes, start, end, port.ifindex, port.id) !== OFFERED.absent) return;
-        if (feed.onError === "drop") return;
+  /** Shows a frame to the next policy behind `order` that asked for it; when all have passed it, to the network stack. */
+  #offer(port: PacketPort, order: number, bytes: Uint8Array, start: number, end: number): void {
+    const takers = this.#takers.get(port.ifindex);
+    if (takers !== undefined) {
+      const frame = this.#frame;
+      frame.at(bytes, start, end);
+      for (let i = 0; i < takers.length; i++) {
+        const taker = takers[i] as PacketTaker;
+        if (taker.order <= order) continue;
+        const fallback = taker.fallback(frame);
+        if (fallback < 0) continue;
+        if (taker.feed.offer(bytes, start, end, port.ifindex, port.id, fallback) !== OFFERED.absent) return;
+        if (fallback === PACKET_VERDICT.drop) return;
       }
+    }
     this.#pass(port, bytes, start, end);
   }
 
   /** Does what a policy has answered. */
-  #answers(feed: PacketFeed): void {
+  #answers(listener: Listener): void {
+    const { feed, order } = listener;
     const { ring } = feed;
     const repliers = new Set<PacketPort>();
     feed.take((verdict, n) => {
@@ -211,22 +225,20 @@ export class Packets implements Disposable {
       if (verdict === PACKET_VERDICT.reply) {
         port.reply(n);
         repliers.add(port);
-      } else if (verdict === PACKET_VERDICT.redirect) this.#redirect(feed, port, n);
-      else {
-        const next = (this.#feeds.get(port.ifindex)?.indexOf(feed) ?? -1) + 1;
-        this.#offer(port, next, ring.bytes, ring.start(n), ring.end(n));
-      }
+      } else if (verdict === PACKET_VERDICT.redirect) this.#redirect(listener, port, n);
+      else this.#offer(port, order, ring.bytes, ring.start(n), ring.end(n));
     });
     // The slots are free, but only this thread writes into them.
     for (const port of repliers) feed.missed(port.flush(feed));
   }
 
-  #redirect(feed: PacketFeed, port: PacketPort, n: number): void {
+  #redirect(listener: Listener, port: PacketPort, n: number): void {
+    const { feed } = listener;
     const { ring } = feed;
     const problem = this.#exits.redirect(ring.bytes, ring.start(n), ring.end(n), ring.out(n));
     if (problem === undefined) return;
     feed.missed(1);
-    this.#tell(port.socket.interface, problem);
+    this.#say(listener, `${port.socket.interface}: ${problem}`);
   }
 
   /** Into the network stack, as if it had just come in. */
@@ -239,7 +251,7 @@ export class Packets implements Disposable {
   /** Once to each policy that has to do with the interface. */
   #tell(name: string, text: string): void {
     for (const listener of this.#listeners.values())
-      if (this.#filters(listener, name).length > 0) this.#say(listener, `${name}: ${text}`);
+      if (this.#asks(listener, name).length > 0) this.#say(listener, `${name}: ${text}`);
   }
 
   #say({ policy, told }: Listener, line: string): void {
@@ -253,7 +265,8 @@ export class Packets implements Disposable {
     const { all } = this.#host.attachments;
     const guarded = all.some(({ instance }) => redirectMaps(instance)?.redirects !== undefined);
     for (const listener of this.#listeners.values())
-      for (const { interface: name } of listener.filters) {
+      for (const { filter } of listener.asks) {
+        const { interface: name } = filter;
         const held = all.find((one) => one.interface === name);
         if (name === undefined && !guarded)
           this.#say(listener, "no interface has a guard: packets are not seen until one has");
