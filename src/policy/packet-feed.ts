@@ -95,8 +95,15 @@ export class PacketFeed {
     if (!this.answered.closed) signalEvent(this.answered.fd);
   }
 
+  /** Whether frames wait for the worker, or their answers for `take`. */
+  get waiting(): boolean {
+    return this.#tail !== this.ring.head;
+  }
+
+  /** The worker has ended. What it left unanswered gets its default before this returns. */
   close(): void {
-    this.listen([]);
+    this.abandon();
+    this.#access?.listen(this, []);
     this.answered.close();
   }
 }

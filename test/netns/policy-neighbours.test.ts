@@ -76,7 +76,7 @@ const ask = (port: number, text: string): string =>
     .trim();
 
 const SLOW = `on("packet", { protocol = "udp", port = 9999, on_error = args.on_error }, function(p)
-  local t = time() while time() - t < 0.01 do end
+  local t = now() while now() - t < 0.01 do end
 end)`;
 const ANSWER = 'on("packet", { protocol = "udp", port = 9 }, function(p) return p:udp_reply("here") end)';
 
@@ -98,4 +98,22 @@ it("a slow policy leaves the packets alone that it did not ask for", async () =>
   await run(policy("slow.lua", SLOW), policy("answer.lua", ANSWER));
   burst(9999, 400);
   expect(ask(9, "x")).toBe("here");
+});
+
+it.each([
+  ["policy unload", SLOW, ["policy", "unload", "slow"]],
+  ["unload", SLOW, ["unload", "eth0"]],
+  ["stop", SLOW.replace("local t", "if hook then stop(hook) hook = nil end local t").replace("on(", "hook = on("), undefined],
+])("%s passes on what is in flight", async (_, source, command) => {
+  await run(policy("slow.lua", source));
+  burst(9999, 300);
+  if (command !== undefined) expect(xdpctl(pair.left, command)).toMatchObject({ status: 0 });
+  await expect.poll(arrived, { timeout: 5000 }).toBe(300);
+});
+
+it("what the socket had no room for is lost, and counted", async () => {
+  await run(policy("slow.lua", SLOW.replace("0.01", "0.09").replace("end)", 'return "drop" end)')));
+  burst(9999, 4000);
+  await expect.poll(() => state("slow").lost, { timeout: 5000 }).toBeGreaterThan(0);
+  expect(xdpctl(pair.left, ["unload", "eth0"])).toMatchObject({ status: 0 });
 });
