@@ -48,6 +48,7 @@ function within(bytes: Uint8Array, at: number, { bytes: wanted, bits }: Prefix):
 
 /** Whether a frame is one that a hook asked for: the program redirects what any hook did. Nothing is allocated. */
 export class PacketMatch {
+  readonly onError: "pass" | "drop";
   readonly #protocol: number;
   readonly #port: number;
   readonly #sourcePort: number;
@@ -56,6 +57,7 @@ export class PacketMatch {
 
   constructor(filter: PacketFilter) {
     const { protocol } = filter;
+    this.onError = filter.onError;
     this.#protocol = protocol === undefined ? 0 : typeof protocol === "number" ? protocol : NUMBERS[protocol];
     this.#port = filter.port ?? 0;
     this.#sourcePort = filter.sourcePort ?? 0;
