@@ -164,7 +164,7 @@ const METHODS: Record<string, Getter> = {
     const size = lauxlib.luaL_checkinteger(L, 2);
     if (size < 4 || size > METADATA_BYTES || size % 4 !== 0)
       return fail(L, `metadata has 4, 8, … ${METADATA_BYTES} bytes, not ${size}`);
-    return view.start < size ? pushNil(L) : pushData(L, view.bytes.slice(view.start - size, view.start));
+    return view.metadata < size ? pushNil(L) : pushData(L, view.bytes.slice(view.start - size, view.start));
   },
   data: (L, view) => {
     const offset = (argument(L, 2) ?? NOTHING).type === NIL ? 0 : offsetArgument(L, 2);

@@ -84,7 +84,7 @@ export class PacketHooks {
     const stop = before + BATCH_MS;
     for (let i = 0; i < BATCH && ring.done !== head && before <= stop; i++) {
       const n = ring.done;
-      view.at(ring.bytes, ring.start(n), ring.end(n), ring.ifindex(n));
+      view.at(ring.bytes, ring.start(n), ring.end(n), ring.ifindex(n), ring.metadata(n));
       let verdict: number = PACKET_VERDICT.pass;
       for (const hook of this.#hooks) {
         if (verdict !== PACKET_VERDICT.pass) break;
@@ -113,7 +113,7 @@ export class PacketHooks {
   #replace(n: number): void {
     const ring = this.#ring;
     this.view.answer.store(ring, n);
-    this.view.at(ring.bytes, ring.start(n), ring.end(n), ring.ifindex(n));
+    this.view.at(ring.bytes, ring.start(n), ring.end(n), ring.ifindex(n), ring.metadata(n));
   }
 
   #wants({ filter, match }: Hook): boolean {

@@ -196,13 +196,13 @@ describe("fragments", () => {
 
   it("the first has the ports, and is not answered; later ones have none", async () => {
     const policy = await script(`on("packet", { protocol = "udp", port = 9 }, function(p)
-      log("%d %d %s %s", p.dport, p.payload_length, p:udp_reply("x"), p:dns_question())
+      log("%d %d %s %s %s", p.dport, p.payload_length, p:udp_reply("x"), p:meta(8), (p:dns_question()))
       return "drop"
     end)`);
     const frames = [...parts(4, 9), ...parts(6, 9), atomic(9), ...parts(4, 8), ...parts(6, 8), atomic(8)];
     const [first, later] = ["drop", "pass"];
     expect(await policy.answers(...frames)).toEqual([first, later, first, later, first, ...Array(5).fill("pass")]);
-    await expect.poll(() => policy.said.log).toEqual(Array(3).fill("9 8 nil nil"));
+    await expect.poll(() => policy.said.log).toEqual(Array(3).fill("9 8 nil nil nil"));
     expect(policy.said.errors).toEqual([]);
   });
 });
