@@ -96,6 +96,28 @@ export class PacketPort {
     return missed;
   }
 
+  /**
+   * Shows what the kernel has put into the RX ring, once it puts no more there. Returns how many frames were taken out of it
+   * that can't be shown: the interface is going.
+   */
+  drain(show: (bytes: Uint8Array, start: number, end: number) => void): number {
+    const { socket } = this;
+    if (socket.closed) return 0;
+    const before = socket.statistics.received;
+    let shown = 0;
+    try {
+      for (let round = 0; round < 2; round++)
+        for (const packet of socket.receive(RING)) {
+          show(packet.bytes, packet.start, packet.end);
+          shown++;
+          packet.free();
+        }
+    } catch (error) {
+      if (!XdpctlError.is(error)) throw error;
+    }
+    return socket.statistics.received - before - shown;
+  }
+
   close(): void {
     this.socket.close();
     this.#umem.close();

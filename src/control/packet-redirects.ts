@@ -77,3 +77,9 @@ export function writeSockets(map: BpfMap, group: PortGroup, first: number): bool
     map.setBytes(u32(first + queue), u32(port.socket.fd));
   return group.ports.length <= room;
 }
+
+/** Takes a group's sockets out of a program's map: what would go to them goes on into the network stack. */
+export function removeSockets(map: BpfMap, group: PortGroup, first: number): void {
+  const room = map.info.maxEntries - first;
+  for (const queue of group.ports.slice(0, room).keys()) map.deleteBytes(u32(first + queue));
+}

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
 import type { Loop, LoopHandle } from "../loop/index.js";
+import { FrameView } from "../packet/index.js";
 import { OFFERED, PACKET_VERDICT, type PacketFeed, type PacketFilter } from "../policy/index.js";
+import { interfaceName } from "../linux/index.js";
 import type { Attachment, Attachments, Instance } from "../xdp/index.js";
 import { newMark, PacketExits } from "./packet-exits.js";
 import { PacketPort } from "./packet-port.js";
@@ -11,17 +13,26 @@ import {
   MOST_SOCKETS,
   type PortGroup,
   redirectMaps,
+  removeSockets,
   writeRedirects,
   writeSockets,
 } from "./packet-redirects.js";
+import { compileFilters, type PacketAsk, PacketTaker } from "./packet-takers.js";
 
+/** A frame that the kernel was at when its socket was taken out of the map is in the RX ring by then. */
+const SETTLE_MS = 1;
 /** Different things that a policy is told: scripts choose the interfaces of which they tell. */
 const MOST_TOLD = 100;
+
+function nameOf(ifindex: number): string {
+  return interfaceName(ifindex) ?? `interface ${ifindex}`;
+}
 
 interface Listener {
   readonly policy: string;
   readonly feed: PacketFeed;
-  filters: readonly PacketFilter[];
+  readonly order: number;
+  asks: readonly PacketAsk[];
   readonly watch: LoopHandle;
   /** What it was told of interfaces: the same is not told again. */
   told: Set<string>;
@@ -44,10 +55,12 @@ export class Packets implements Disposable {
   readonly #groups = new Map<number, PortGroup>();
   readonly #ports = new Map<number, PacketPort>();
   /** By interface: the policies that see its packets, in the order in which they were loaded. */
-  readonly #feeds = new Map<number, PacketFeed[]>();
+  readonly #takers = new Map<number, PacketTaker[]>();
+  readonly #frame = new FrameView();
   /** Guards that have a list of ours. */
   readonly #asked = new Set<Instance>();
   #lastPort = 0;
+  #lastOrder = 0;
   readonly #exits = new PacketExits();
 
   constructor(host: PacketsHost) {
@@ -64,15 +77,33 @@ export class Packets implements Disposable {
     const known = this.#listeners.get(feed);
     if (filters.length === 0) {
       if (known === undefined) return;
-      this.#answers(feed);
-      known.watch.close();
-      this.#listeners.delete(feed);
-    } else if (known !== undefined) known.filters = filters;
+      known.asks = [];
+      for (const [ifindex, takers] of this.#takers)
+        this.#takers.set(
+          ifindex,
+          takers.filter((taker) => taker.feed !== feed),
+        );
+      this.#leave(known);
+    } else if (known !== undefined) known.asks = compileFilters(filters);
     else {
-      const watch = this.#host.loop.watch(feed.answered.fd, () => this.#answers(feed));
-      this.#listeners.set(feed, { policy, feed, filters, watch, told: new Set() });
+      const watch = this.#host.loop.watch(feed.answered.fd, () => {
+        this.#answers(listener);
+        if (listener.asks.length === 0) this.#leave(listener);
+      });
+      const order = ++this.#lastOrder;
+      const listener: Listener = { policy, feed, order, asks: compileFilters(filters), watch, told: new Set() };
+      this.#listeners.set(feed, listener);
     }
     this.follow();
+  }
+
+  /** It asks for nothing any more; it is forgotten once its worker has answered all that it was shown. */
+  #leave(listener: Listener): void {
+    const { feed, watch } = listener;
+    while (this.#answers(listener) > 0);
+    if (feed.waiting || this.#listeners.get(feed) !== listener) return;
+    watch.close();
+    this.#listeners.delete(feed);
   }
 
   /** Programs or links have changed. */
@@ -100,8 +131,8 @@ export class Packets implements Disposable {
   }
 
   /** What a policy asks of an interface; of one with somebody's own program, only by its name. */
-  #filters(listener: Listener, name: string, own = false): PacketFilter[] {
-    return listener.filters.filter((filter) => filter.interface === name || (!own && filter.interface === undefined));
+  #asks({ asks }: Listener, name: string, own = false): PacketAsk[] {
+    return asks.filter(({ filter }) => filter.interface === name || (!own && filter.interface === undefined));
   }
 
   #wanted(held: Attachment): boolean {
@@ -109,7 +140,7 @@ export class Packets implements Disposable {
     if (maps === undefined) return false;
     const own = maps.redirects === undefined;
     if (own && this.#obstacle(held) !== undefined) return false;
-    return [...this.#listeners.values()].some((listener) => this.#filters(listener, held.interface, own).length > 0);
+    return [...this.#listeners.values()].some((listener) => this.#asks(listener, held.interface, own).length > 0);
   }
 
   /** Why packets of somebody's own program can't be had. */
@@ -130,16 +161,18 @@ export class Packets implements Disposable {
     if (!writeSockets(maps.xsks, group, own ? 0 : group.first))
       this.#tell(held.interface, "its program's map xsks has no room for all of its queues");
     const list = lists.get(held.instance) ?? [];
-    const feeds: PacketFeed[] = [];
+    const takers: PacketTaker[] = [];
     for (const listener of this.#listeners.values()) {
-      const filters = this.#filters(listener, held.interface, own);
-      if (filters.length > 0) feeds.push(listener.feed);
-      for (const filter of filters) list.push(encodeRedirect(filter, group));
+      const asks = this.#asks(listener, held.interface, own);
+      if (own) listener.feed.tagged.add(held.ifindex);
+      else listener.feed.tagged.delete(held.ifindex);
+      if (asks.length > 0) takers.push(new PacketTaker(listener.feed, listener.order, asks));
+      for (const { filter } of asks) list.push(encodeRedirect(filter, group));
     }
     if (!own && list.length > MOST_REDIRECTS)
       this.#tell(held.interface, `a guard takes ${MOST_REDIRECTS} packet filters: the last are left out`);
     lists.set(held.instance, list);
-    this.#feeds.set(held.ifindex, feeds);
+    this.#takers.set(held.ifindex, takers);
   }
 
   #open(held: Attachment): PortGroup | undefined {
@@ -152,7 +185,7 @@ export class Packets implements Disposable {
         this.#ports.set(port.id, port);
         port.serve(
           this.#host.loop,
-          ({ bytes, start, end }) => this.#offer(port, 0, bytes, start, end),
+          ({ bytes, start, end }) => this.#arrived(port, bytes, start, end),
           (error) => {
             this.#close(group);
             this.#tell(held.interface, error.message);
@@ -180,8 +213,9 @@ export class Packets implements Disposable {
 
   #close(group: PortGroup): void {
     if (this.#groups.get(group.ifindex) !== group) return;
+    this.#drain(group);
     this.#groups.delete(group.ifindex);
-    this.#feeds.delete(group.ifindex);
+    this.#takers.delete(group.ifindex);
     if (group.mark !== undefined) this.#exits.forget(group.mark);
     for (const port of group.ports) {
       this.#ports.delete(port.id);
@@ -189,57 +223,91 @@ export class Packets implements Disposable {
     }
   }
 
-  /** Shows a frame to the next policy, the one with the number `from`; when all have passed it, to the network stack. */
-  #offer(port: PacketPort, from: number, bytes: Uint8Array, start: number, end: number): void {
-    const feeds = this.#feeds.get(port.ifindex);
-    if (feeds !== undefined)
-      for (let i = from; i < feeds.length; i++) {
-        const feed = feeds[i] as PacketFeed;
-        if (feed.offer(bytes, start, end, port.ifindex, port.id) !== OFFERED.absent) return;
-        if (feed.onError === "drop") return;
-      }
-    this.#pass(port, bytes, start, end);
+  /** What came in before the sockets go is shown, or passed on. */
+  #drain(group: PortGroup): void {
+    for (const held of this.#host.attachments.all) {
+      const maps = redirectMaps(held.instance);
+      const own = maps?.redirects === undefined;
+      if (maps !== undefined && (!own || held.ifindex === group.ifindex))
+        removeSockets(maps.xsks, group, own ? 0 : group.first);
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SETTLE_MS);
+    for (const port of group.ports)
+      this.#missed(
+        port.ifindex,
+        port.drain((bytes, start, end) => this.#arrived(port, bytes, start, end)),
+      );
   }
 
-  /** Does what a policy has answered. */
-  #answers(feed: PacketFeed): void {
+  /** Packets that no policy could see, and that any of the interface's may have asked for. */
+  #missed(ifindex: number, count: number): void {
+    for (const { feed } of this.#takers.get(ifindex) ?? []) feed.missed(count);
+  }
+
+  #arrived({ ifindex, id }: PacketPort, bytes: Uint8Array, start: number, end: number): void {
+    if (!this.#offer(ifindex, id, 0, bytes, start, end)) this.#missed(ifindex, 1);
+  }
+
+  /** Shows a frame to the next policy behind `order` that asked for it; when all have passed it, to the network stack; false where it does not take it. */
+  #offer(ifindex: number, port: number, order: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const takers = this.#takers.get(ifindex);
+    if (takers !== undefined) {
+      const frame = this.#frame;
+      frame.at(bytes, start, end);
+      for (let i = 0; i < takers.length; i++) {
+        const taker = takers[i] as PacketTaker;
+        if (taker.order <= order) continue;
+        const fallback = taker.fallback(frame);
+        if (fallback < 0) continue;
+        if (taker.feed.offer(bytes, start, end, ifindex, port, fallback) !== OFFERED.absent) return true;
+        if (fallback === PACKET_VERDICT.drop) return true;
+      }
+    }
+    return this.#pass(ifindex, bytes, start, end);
+  }
+
+  /** Does what a policy has answered, as much as is one turn's. The interface's sockets may be gone by now. Returns how many. */
+  #answers(listener: Listener): number {
+    const { feed, order } = listener;
     const { ring } = feed;
     const repliers = new Set<PacketPort>();
-    feed.take((verdict, n) => {
-      const port = this.#ports.get(ring.port(n));
-      if (port === undefined || verdict === PACKET_VERDICT.drop) return;
+    const taken = feed.take((verdict, n) => {
+      if (verdict === PACKET_VERDICT.drop) return;
       if (verdict === PACKET_VERDICT.reply) {
+        const port = this.#ports.get(ring.port(n));
+        if (port === undefined) return feed.missed(1);
         port.reply(n);
         repliers.add(port);
-      } else if (verdict === PACKET_VERDICT.redirect) this.#redirect(feed, port, n);
-      else {
-        const next = (this.#feeds.get(port.ifindex)?.indexOf(feed) ?? -1) + 1;
-        this.#offer(port, next, ring.bytes, ring.start(n), ring.end(n));
-      }
+      } else if (verdict === PACKET_VERDICT.redirect) this.#redirect(listener, n);
+      else if (!this.#offer(ring.ifindex(n), ring.port(n), order, ring.bytes, ring.start(n), ring.end(n)))
+        feed.missed(1);
     });
     // The slots are free, but only this thread writes into them.
     for (const port of repliers) feed.missed(port.flush(feed));
+    return taken;
   }
 
-  #redirect(feed: PacketFeed, port: PacketPort, n: number): void {
+  #redirect(listener: Listener, n: number): void {
+    const { feed } = listener;
     const { ring } = feed;
     const problem = this.#exits.redirect(ring.bytes, ring.start(n), ring.end(n), ring.out(n));
     if (problem === undefined) return;
     feed.missed(1);
-    this.#tell(port.socket.interface, problem);
+    this.#say(listener, `${nameOf(ring.ifindex(n))}: ${problem}`);
   }
 
   /** Into the network stack, as if it had just come in. */
-  #pass(port: PacketPort, bytes: Uint8Array, start: number, end: number): void {
-    const mark = this.#groups.get(port.ifindex)?.mark;
-    const problem = this.#exits.pass(bytes, start, end, port.ifindex, mark);
-    if (problem !== undefined) this.#tell(port.socket.interface, problem);
+  #pass(ifindex: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const mark = this.#groups.get(ifindex)?.mark;
+    const problem = this.#exits.pass(bytes, start, end, ifindex, mark);
+    if (problem !== undefined) this.#tell(nameOf(ifindex), problem);
+    return problem === undefined;
   }
 
   /** Once to each policy that has to do with the interface. */
   #tell(name: string, text: string): void {
     for (const listener of this.#listeners.values())
-      if (this.#filters(listener, name).length > 0) this.#say(listener, `${name}: ${text}`);
+      if (this.#asks(listener, name).length > 0) this.#say(listener, `${name}: ${text}`);
   }
 
   #say({ policy, told }: Listener, line: string): void {
@@ -253,7 +321,8 @@ export class Packets implements Disposable {
     const { all } = this.#host.attachments;
     const guarded = all.some(({ instance }) => redirectMaps(instance)?.redirects !== undefined);
     for (const listener of this.#listeners.values())
-      for (const { interface: name } of listener.filters) {
+      for (const { filter } of listener.asks) {
+        const { interface: name } = filter;
         const held = all.find((one) => one.interface === name);
         if (name === undefined && !guarded)
           this.#say(listener, "no interface has a guard: packets are not seen until one has");

@@ -8,6 +8,6 @@ export { DEFAULT_LIMITS, MAX_SOURCE } from "./messages.js";
 export type { PolicyLimits, ScriptAction, ScriptArguments } from "./messages.js";
 export { ownerName, removeOwned } from "./owner.js";
 export { OFFERED, type PacketAccess, type PacketFeed } from "./packet-feed.js";
-export type { PacketFilter } from "./packet-filter.js";
+export { type PacketFilter, PacketMatch } from "./packet-filter.js";
 export { PACKET_VERDICT } from "./packet-ring.js";
 export { Policy, type PolicyOptions, type PolicyState } from "./policy.js";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { EventFd, signalEvent } from "../linux/index.js";
 import type { PacketFilter } from "./packet-filter.js";
-import { PACKET_VERDICT, PacketRing } from "./packet-ring.js";
+import { PacketRing } from "./packet-ring.js";
 
 /** Answers of one turn: some 7 ms, when all of them pass. */
 const MOST_ANSWERS = 256;
@@ -28,8 +28,8 @@ export class PacketFeed {
   readonly #lost: (count: number) => void;
   #key = "[]";
   #tail = 0;
-  /** What becomes of packets whose hook can't be asked. */
-  onError: "pass" | "drop" = "pass";
+  /** Interfaces with somebody's own program, which may write metadata: a guard writes none. */
+  readonly tagged = new Set<number>();
 
   /** `wake` wakes the worker; false where there is none. */
   constructor(access: PacketAccess | undefined, wake: () => boolean, lost: (count: number) => void) {
@@ -48,20 +48,23 @@ export class PacketFeed {
     const key = JSON.stringify(filters);
     if (key === this.#key) return;
     this.#key = key;
-    this.onError = filters.some(({ onError }) => onError === "drop") ? "drop" : "pass";
     this.#access?.listen(this, filters);
   }
 
-  /** Copies a frame for the script to see: OFFERED. What finds no room is counted as lost. */
-  offer(bytes: Uint8Array, start: number, end: number, ifindex: number, port: number): number {
+  /**
+   * Copies a frame for the script to see: OFFERED. What finds no room is counted as lost; `fallback` (a PACKET_VERDICT) is
+   * what becomes of it if the worker ends.
+   */
+  offer(bytes: Uint8Array, start: number, end: number, ifindex: number, port: number, fallback: number): number {
     const { ring } = this;
     const { head } = ring;
     if (((head - this.#tail) | 0) >= ring.size || !ring.write(head, bytes, start, end)) {
       this.#lost(1);
       return OFFERED.full;
     }
-    ring.writeMetadata(head, bytes, start);
-    ring.describe(head, ifindex, port);
+    if (this.tagged.has(ifindex)) ring.writeMetadata(head, bytes, start);
+    else ring.withoutMetadata(head);
+    ring.describe(head, ifindex, port, fallback);
     ring.head = (head + 1) | 0;
     if (this.#wake()) return OFFERED.taken;
     ring.head = head;
@@ -90,13 +93,20 @@ export class PacketFeed {
   abandon(): void {
     const { ring } = this;
     const { head } = ring;
-    for (let n = ring.done; n !== head; n = (n + 1) | 0) ring.answer(n, PACKET_VERDICT[this.onError]);
+    for (let n = ring.done; n !== head; n = (n + 1) | 0) ring.answer(n, ring.fallback(n));
     ring.done = head;
     if (!this.answered.closed) signalEvent(this.answered.fd);
   }
 
+  /** Whether frames wait for the worker, or their answers for `take`. */
+  get waiting(): boolean {
+    return this.#tail !== this.ring.head;
+  }
+
+  /** The worker has ended. What it left unanswered gets its default before this returns. */
   close(): void {
-    this.listen([]);
+    this.abandon();
+    this.#access?.listen(this, []);
     this.answered.close();
   }
 }

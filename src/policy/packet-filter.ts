@@ -48,6 +48,7 @@ function within(bytes: Uint8Array, at: number, { bytes: wanted, bits }: Prefix):
 
 /** Whether a frame is one that a hook asked for: the program redirects what any hook did. Nothing is allocated. */
 export class PacketMatch {
+  readonly onError: "pass" | "drop";
   readonly #protocol: number;
   readonly #port: number;
   readonly #sourcePort: number;
@@ -56,6 +57,7 @@ export class PacketMatch {
 
   constructor(filter: PacketFilter) {
     const { protocol } = filter;
+    this.onError = filter.onError;
     this.#protocol = protocol === undefined ? 0 : typeof protocol === "number" ? protocol : NUMBERS[protocol];
     this.#port = filter.port ?? 0;
     this.#sourcePort = filter.sourcePort ?? 0;
@@ -71,7 +73,7 @@ export class PacketMatch {
     } else if (this.#protocol !== 0 && ip?.protocol !== this.#protocol) return false;
     if (this.#port !== 0 || this.#sourcePort !== 0) {
       const ports =
-        frame.transport === IP_PROTOCOL.TCP ? frame.tcp : frame.transport === IP_PROTOCOL.UDP ? frame.udp : undefined;
+        frame.header === IP_PROTOCOL.TCP ? frame.tcp : frame.header === IP_PROTOCOL.UDP ? frame.udp : undefined;
       if (ports === undefined) return false;
       if (this.#port !== 0 && ports.dport !== this.#port) return false;
       if (this.#sourcePort !== 0 && ports.sport !== this.#sourcePort) return false;

@@ -57,7 +57,7 @@ test.each(SAMPLES)(
       for (; sent - answered < 512 && sent < FRAMES; sent++) {
         const frame = garbage.next();
         asked.push(frame);
-        expect(feed.offer(frame, 0, frame.length, 1, 1)).toBe(0);
+        expect(feed.offer(frame, 0, frame.length, 1, 1, PACKET_VERDICT.pass)).toBe(0);
       }
       await new Promise((resolve) => setImmediate(resolve));
       feed.take(answer);
