@@ -138,8 +138,8 @@ static __always_inline bool is_passed(struct xdp_md *ctx, const struct guard_red
 }
 
 /*
- * XDP_REDIRECT where a policy is to see the packet, else XDP_PASS; what its rule says where it can't: the sockets take frames
- * of one buffer alone.
+ * XDP_REDIRECT where a policy is to see the packet, else XDP_PASS. Where it can't, as the sockets take frames of one buffer
+ * alone, XDP_DROP if any of those that would have seen it says so.
  */
 static __always_inline int to_policy(struct xdp_md *ctx, const struct packet *p)
 {
@@ -153,8 +153,11 @@ static __always_inline int to_policy(struct xdp_md *ctx, const struct packet *p)
 			break;
 		if (r->ifindex != ctx->ingress_ifindex || ctx->rx_queue_index >= r->queues || !matches(p, &r->rule))
 			continue;
-		if (!fits)
-			return r->unseen == XDP_DROP ? XDP_DROP : XDP_PASS;
+		if (!fits) {
+			if (r->unseen == XDP_DROP)
+				return XDP_DROP;
+			continue;
+		}
 		return is_passed(ctx, r) ? XDP_PASS :
 		       bpf_redirect_map(&xsks, r->first + ctx->rx_queue_index, XDP_PASS);
 	}

@@ -139,6 +139,8 @@ export class Packets implements Disposable {
     const takers: PacketTaker[] = [];
     for (const listener of this.#listeners.values()) {
       const asks = asksOf(listener, held.interface, own);
+      if (own) listener.feed.tagged.add(held.ifindex);
+      else listener.feed.tagged.delete(held.ifindex);
       if (asks.length > 0) takers.push(new PacketTaker(listener.feed, listener.order, asks));
       for (const { filter } of asks) list.push(encodeRedirect(filter, group));
     }

@@ -46,13 +46,12 @@ function toRoute(L: LuaState, view: PacketView): boolean {
   if (typeof ifindex !== "number" || !Number.isInteger(ifindex) || ifindex < 1)
     return fail(L, "a route is what fib_lookup returns: it has ifindex, dst_mac and src_mac");
   if (dst_mac === undefined && src_mac === undefined) return false;
-  if (typeof mtu === "number" && view.end - view.frame.ethernet.payloadStart > mtu) return false;
   const [dst, src] = [parseMac(String(dst_mac)), parseMac(String(src_mac))];
   if (dst === undefined || src === undefined)
     return fail(L, `a route's dst_mac and src_mac are hardware addresses, not ${dst_mac} and ${src_mac}`);
   load(L, view, 3, "redirect");
   view.answer.out = ifindex;
-  return view.answer.route(dst, src);
+  return view.answer.route(dst, src, typeof mtu === "number" ? mtu : 0);
 }
 
 export const ANSWERS: Record<string, Getter> = {

@@ -22,7 +22,10 @@ function isDns(view: PacketView): boolean {
   return transport === IP_PROTOCOL.UDP && dns.at(view.bytes, view.payloadAt, view.payloadEnd);
 }
 
-/** A name as people write it: small letters, no dot at the end; bytes that are none of a host name are escaped. */
+/**
+ * A name as people write it: small letters, no dot at the end. What can't be printed, and a dot within a label, is `\DDD` (three
+ * decimal digits); a backslash is two (RFC 1035 §5.1). So no two names give one text.
+ */
 function dnsText(bytes: Uint8Array, start: number, end: number): string {
   let text = "";
   for (let at = start; at < end - 1; ) {
@@ -31,7 +34,9 @@ function dnsText(bytes: Uint8Array, start: number, end: number): string {
     for (const last = at + length; at < last; at++) {
       const byte = bytes[at] as number;
       const letter = byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
-      text += letter > 0x20 && letter < 0x7f && letter !== 0x2e ? String.fromCharCode(letter) : `\\${letter}`;
+      if (letter === 0x5c) text += "\\\\";
+      else if (letter > 0x20 && letter < 0x7f && letter !== 0x2e) text += String.fromCharCode(letter);
+      else text += `\\${String(letter).padStart(3, "0")}`;
     }
   }
   return text;

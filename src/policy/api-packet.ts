@@ -66,8 +66,8 @@ function pushOr(L: LuaState, n: number): number {
 
 function ports(view: PacketView): { sport: number; dport: number } | undefined {
   const { frame } = view;
-  if (frame.transport === IP_PROTOCOL.TCP) return frame.tcp;
-  return frame.transport === IP_PROTOCOL.UDP ? frame.udp : undefined;
+  if (frame.header === IP_PROTOCOL.TCP) return frame.tcp;
+  return frame.header === IP_PROTOCOL.UDP ? frame.udp : undefined;
 }
 
 function pushProtocol(L: LuaState, view: PacketView): number {
@@ -79,7 +79,7 @@ function pushProtocol(L: LuaState, view: PacketView): number {
 
 function pushFlags(L: LuaState, view: PacketView): number {
   const { frame } = view;
-  pushText(L, flagText(frame.transport === IP_PROTOCOL.TCP ? frame.tcp.flags : 0));
+  pushText(L, flagText(frame.header === IP_PROTOCOL.TCP ? frame.tcp.flags : 0));
   return 1;
 }
 
@@ -107,7 +107,7 @@ const FIELDS: Record<string, Getter> = {
   },
   vlan: (L, view) => pushOr(L, view.frame.ethernet.tags > 0 ? view.frame.ethernet.vlanId(0) : 0),
   network: (L, view) => pushOr(L, view.frame.network === 0 ? -1 : view.frame.ethernet.payloadStart - view.start),
-  transport: (L, view) => pushOr(L, view.frame.transport === 0 ? -1 : view.frame.transportStart - view.start),
+  transport: (L, view) => pushOr(L, view.frame.header === 0 ? -1 : view.frame.transportStart - view.start),
   payload: (L, view) => pushOr(L, view.payloadAt < 0 ? -1 : view.payloadAt - view.start),
   payload_length: (L, view) => pushOr(L, view.payloadAt < 0 ? -1 : view.payloadEnd - view.payloadAt),
 };
@@ -164,7 +164,7 @@ const METHODS: Record<string, Getter> = {
     const size = lauxlib.luaL_checkinteger(L, 2);
     if (size < 4 || size > METADATA_BYTES || size % 4 !== 0)
       return fail(L, `metadata has 4, 8, … ${METADATA_BYTES} bytes, not ${size}`);
-    return view.start < size ? pushNil(L) : pushData(L, view.bytes.slice(view.start - size, view.start));
+    return view.metadata < size ? pushNil(L) : pushData(L, view.bytes.slice(view.start - size, view.start));
   },
   data: (L, view) => {
     const offset = (argument(L, 2) ?? NOTHING).type === NIL ? 0 : offsetArgument(L, 2);

@@ -12,6 +12,8 @@ declare module "fengari/src/lobject.js" {
     ttisnil(): boolean;
   }
   export interface Proto {
+    source: TString | null;
+    linedefined: number;
     k: TValue[];
     p: Proto[];
     code: Instruction[];
@@ -38,6 +40,7 @@ declare module "fengari/src/lobject.js" {
     TValue: new (type: number, value: unknown) => TValue;
     LClosure: new (...args: never[]) => LClosure;
     Udata: new (...args: never[]) => Udata;
+    luaO_chunkid(source: Uint8Array, length: number): Uint8Array;
     luaO_str2num(s: Uint8Array, o: TValue): number;
     luaO_arith(L: unknown, op: number, p1: TValue, p2: TValue, p3: TValue): void;
   }

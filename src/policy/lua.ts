@@ -43,6 +43,8 @@ export const T = {
   userdata: tag("LUA_TUSERDATA"),
 };
 export const MULTRET = -1;
+/** LUA_IDSIZE: bytes of a script's name in messages. */
+const MOST_SOURCE = 60;
 
 const { TValue: Value } = lobject;
 
@@ -80,6 +82,15 @@ export function fail(L: LuaState, message: string): never {
   lauxlib.luaL_where(L, 1);
   pushText(L, message);
   lua.lua_concat(L, 2);
+  return lua.lua_error(L);
+}
+
+/** The same of what a function returned, with the place where it begins: the line that returned is known no more. */
+export function failOf(L: LuaState, fn: TValue, message: string): never {
+  if (fn.type !== LUA_CLOSURE) return fail(L, message);
+  const { source, linedefined } = (fn.value as LClosure).p;
+  const name = source === null ? "?" : textOf(lobject.luaO_chunkid(source.realstring, MOST_SOURCE));
+  pushText(L, `${name}:${linedefined}: ${message}`);
   return lua.lua_error(L);
 }
 

@@ -77,21 +77,24 @@ export class PacketAnswer {
     this.made = made;
   }
 
-  /** What a router does to the frame: addresses of the link, and one hop less; false at the last hop, and for what is no IP. */
-  route(dstMac: Uint8Array, srcMac: Uint8Array): boolean {
+  /**
+   * What a router does to the frame: addresses of the link, and one hop less. False at the last hop, for what is no IP, is longer
+   * than the MTU (0: any), or has a VLAN tag, as the next hop is on another link.
+   */
+  route(dstMac: Uint8Array, srcMac: Uint8Array, mtu: number): boolean {
     const { bytes, end } = this.#span;
     const view = this.#frame;
-    view.at(bytes, 0, end);
+    this.made = "";
+    if (!view.at(bytes, 0, end) || view.ethernet.tags > 0) return false;
+    if (mtu > 0 && end - view.ethernet.payloadStart > mtu) return false;
     if (view.network === ETHERTYPE.IPV4 && view.ipv4.ttl > 1) view.ipv4.replaceTtl(view.ipv4.ttl - 1);
     else if (view.network === ETHERTYPE.IPV6 && view.ipv6.hopLimit > 1) view.ipv6.hopLimit -= 1;
-    else {
-      this.made = "";
-      return false;
-    }
+    else return false;
     for (let i = 0; i < MACS / 2; i++) {
       bytes[i] = dstMac[i] as number;
       bytes[i + MACS / 2] = srcMac[i] as number;
     }
+    this.made = "redirect";
     return true;
   }
 

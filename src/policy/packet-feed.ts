@@ -28,6 +28,8 @@ export class PacketFeed {
   readonly #lost: (count: number) => void;
   #key = "[]";
   #tail = 0;
+  /** Interfaces with somebody's own program, which may write metadata: a guard writes none. */
+  readonly tagged = new Set<number>();
 
   /** `wake` wakes the worker; false where there is none. */
   constructor(access: PacketAccess | undefined, wake: () => boolean, lost: (count: number) => void) {
@@ -60,7 +62,8 @@ export class PacketFeed {
       this.#lost(1);
       return OFFERED.full;
     }
-    ring.writeMetadata(head, bytes, start);
+    if (this.tagged.has(ifindex)) ring.writeMetadata(head, bytes, start);
+    else ring.withoutMetadata(head);
     ring.describe(head, ifindex, port, fallback);
     ring.head = (head + 1) | 0;
     if (this.#wake()) return OFFERED.taken;

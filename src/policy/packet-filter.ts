@@ -73,7 +73,7 @@ export class PacketMatch {
     } else if (this.#protocol !== 0 && ip?.protocol !== this.#protocol) return false;
     if (this.#port !== 0 || this.#sourcePort !== 0) {
       const ports =
-        frame.transport === IP_PROTOCOL.TCP ? frame.tcp : frame.transport === IP_PROTOCOL.UDP ? frame.udp : undefined;
+        frame.header === IP_PROTOCOL.TCP ? frame.tcp : frame.header === IP_PROTOCOL.UDP ? frame.udp : undefined;
       if (ports === undefined) return false;
       if (this.#port !== 0 && ports.dport !== this.#port) return false;
       if (this.#sourcePort !== 0 && ports.sport !== this.#sourcePort) return false;

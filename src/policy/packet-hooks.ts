@@ -4,6 +4,7 @@ import { armGuard } from "./guard.js";
 import {
   BOOLEAN,
   fail,
+  failOf,
   type LuaState,
   ldo,
   lobject,
@@ -83,7 +84,7 @@ export class PacketHooks {
     const stop = before + BATCH_MS;
     for (let i = 0; i < BATCH && ring.done !== head && before <= stop; i++) {
       const n = ring.done;
-      view.at(ring.bytes, ring.start(n), ring.end(n), ring.ifindex(n));
+      view.at(ring.bytes, ring.start(n), ring.end(n), ring.ifindex(n), ring.metadata(n));
       let verdict: number = PACKET_VERDICT.pass;
       for (const hook of this.#hooks) {
         if (verdict !== PACKET_VERDICT.pass) break;
@@ -112,7 +113,7 @@ export class PacketHooks {
   #replace(n: number): void {
     const ring = this.#ring;
     this.view.answer.store(ring, n);
-    this.view.at(ring.bytes, ring.start(n), ring.end(n), ring.ifindex(n));
+    this.view.at(ring.bytes, ring.start(n), ring.end(n), ring.ifindex(n), ring.metadata(n));
   }
 
   #wants({ filter, match }: Hook): boolean {
@@ -125,20 +126,23 @@ export class PacketHooks {
     L.stack[L.top++] = new Value(fn.type, fn.value);
     L.stack[L.top++] = new Value(USERDATA, this.userdata);
     this.view.current = true;
+    // What another hook made and did not send is not this one's.
+    this.view.answer.made = "";
     ldo.luaD_callnoyield(L, base, 1);
     const answer = L.stack[L.top - 1] as TValue;
-    const verdict = this.#verdict(L, answer);
+    const verdict = this.#verdict(L, fn, answer);
     L.top = base;
     return verdict;
   }
 
-  #verdict(L: LuaState, answer: TValue): number {
+  #verdict(L: LuaState, fn: TValue, answer: TValue): number {
     // `return address and p:dns_answer(address)` says nothing by false.
     if (answer.type === NIL || (answer.type === BOOLEAN && answer.value === false)) {
       this.view.answer.made = "";
       return PACKET_VERDICT.pass;
     }
-    if (answer.type !== STRING) return fail(L, `a packet hook answers ${ANSWERS.join(", ")}, as a string, or nothing`);
+    if (answer.type !== STRING)
+      return failOf(L, fn, `a packet hook answers ${ANSWERS.join(", ")}, as a string, or nothing`);
     const text = textOf((answer.value as TString).realstring);
     const { made } = this.view.answer;
     switch (text) {
@@ -148,12 +152,16 @@ export class PacketHooks {
         return PACKET_VERDICT.drop;
       case "reply":
         if (made === "reply") return PACKET_VERDICT.reply;
-        return fail(L, "there is no reply: make one by p:udp_reply, p:tcp_rst, p:dns_answer or p:send");
+        return failOf(L, fn, "there is no reply: make one by p:udp_reply, p:tcp_rst, p:dns_answer or p:send");
       case "redirect":
         if (made === "redirect") return PACKET_VERDICT.redirect;
-        return fail(L, "redirect where to? return p:redirect(INTERFACE)");
+        return failOf(L, fn, "redirect where to? return p:redirect(INTERFACE)");
       default:
-        return fail(L, `"${text}" is no answer of a packet hook${didYouMean(text, ANSWERS)}: ${ANSWERS.join(", ")}`);
+        return failOf(
+          L,
+          fn,
+          `"${text}" is no answer of a packet hook${didYouMean(text, ANSWERS)}: ${ANSWERS.join(", ")}`,
+        );
     }
   }
 

@@ -11,7 +11,7 @@ const HEADER_BYTES = FIELDS_BYTES + METADATA_BYTES;
 /** What an AF_XDP frame of 4 KiB holds, less its headroom. */
 export const LONGEST_FRAME = 3840;
 /** Of a slot: where its frame begins (in the slot) and how long it is, and what it came with. */
-const FIELD = { start: 0, length: 1, ifindex: 2, port: 3, verdict: 4, out: 5, fallback: 6 } as const;
+const FIELD = { start: 0, length: 1, ifindex: 2, port: 3, verdict: 4, out: 5, fallback: 6, metadata: 7 } as const;
 
 const WORD = { head: 0, done: 1 } as const;
 const WORDS_BYTES = 64;
@@ -132,7 +132,18 @@ export class PacketRing {
   /** Copies what lies in front of the frame, which a program may have written. */
   writeMetadata(n: number, bytes: Uint8Array, start: number): void {
     const at = this.low(n);
-    for (let i = Math.min(METADATA_BYTES, start); i > 0; i--) this.bytes[at - i] = bytes[start - i] as number;
+    const size = Math.min(METADATA_BYTES, start);
+    for (let i = size; i > 0; i--) this.bytes[at - i] = bytes[start - i] as number;
+    this.#set(n, FIELD.metadata, size);
+  }
+
+  withoutMetadata(n: number): void {
+    this.#set(n, FIELD.metadata, 0);
+  }
+
+  /** Bytes in front of the frame that a program may have written. */
+  metadata(n: number): number {
+    return this.#field(n, FIELD.metadata);
   }
 
   /** What becomes of it where it can't be asked about: `on_error` of what it matched. */

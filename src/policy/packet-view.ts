@@ -14,6 +14,8 @@ export class PacketView {
   start = 0;
   end = 0;
   ifindex = 0;
+  /** Bytes in front of it that a program may have written. */
+  metadata = 0;
   /** False outside of the hook's call: a script may have kept it. */
   current = false;
   readonly frame = new FrameView();
@@ -22,11 +24,12 @@ export class PacketView {
   readonly #interfaces = new Map<number, TString>();
   readonly #indices = new Map<TString, number>();
 
-  at(bytes: Uint8Array, start: number, end: number, ifindex: number): void {
+  at(bytes: Uint8Array, start: number, end: number, ifindex: number, metadata: number): void {
     this.bytes = bytes;
     this.start = start;
     this.end = end;
     this.ifindex = ifindex;
+    this.metadata = metadata;
     this.answer.made = "";
     this.frame.at(bytes, start, end);
   }
@@ -81,7 +84,7 @@ export class PacketView {
     return frame.network === ETHERTYPE.IPV6 ? frame.ipv6.protocol : -1;
   }
 
-  /** Where the payload of TCP, UDP or ICMP begins in `bytes`; -1 where there is none of these. */
+  /** Where the payload of TCP, UDP or ICMP begins in `bytes`, a first fragment's part of it, too; -1 where there is none of these. */
   get payloadAt(): number {
     const view = this.#transport();
     return view === undefined ? -1 : view.payloadStart;
@@ -94,7 +97,7 @@ export class PacketView {
 
   #transport(): { payloadStart: number; payloadEnd: number } | undefined {
     const { frame } = this;
-    switch (frame.transport) {
+    switch (frame.header) {
       case 0:
         return undefined;
       case IP_PROTOCOL.TCP:

@@ -232,6 +232,7 @@ export class Umem implements Disposable {
       const mebibytes = Math.ceil(this.length / 2 ** 20);
       return new XdpctlError("XDPCTL_E_MEMLOCK", `${what} (${mebibytes} MiB) are more than this user may lock`, {
         errno: number,
+        remedy: `\`ulimit -l\` shows the limit: raise it, or take fewer frames, such as --frames ${this.frameCount >> 1}`,
       });
     }
     // All that it could dislike else was looked at when the UMEM was made.

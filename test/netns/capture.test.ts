@@ -236,6 +236,17 @@ describe("a program that is not ours", () => {
     ]);
   });
 
+  it("has gone when its interface has: that is all that is said", async () => {
+    put();
+    const capture = await started();
+    expect(attached()).toBe("capture_linear");
+    pair.left.must("ip", "link", "delete", "eth0");
+    const { status, stderr } = await capture.ended();
+    expect({ status, said: stderr.includes("eth0 is gone") }).toEqual({ status: 5, said: true });
+    expect(stderr).not.toContain("put back");
+    expect(pins()).toBe(false);
+  });
+
   it("is back after SIGTERM, and after kill -9; and when its guardian is killed, too, the next capture puts it back", async () => {
     put();
     const back = async (): Promise<void> => {

@@ -165,6 +165,9 @@ describe("samples, with real clients", () => {
     await policies.sees(/10\.77\.1\.2\.\d+ > 10\.77\.1\.1\.80: tcp \[S\], length 0/);
     await policies.sees(/10\.77\.1\.2 > 10\.77\.1\.1: icmp, length 98/);
     expect(policies.stdout).not.toMatch(/\.22: tcp/);
+    pair.right.must("ip", "neigh", "flush", "all");
+    expect(pair.right.ping(pair.leftAddress)).toBe(1);
+    await policies.sees(/arp who-has 10\.77\.1\.1 tell 10\.77\.1\.2, length \d+/);
   });
 
   it("packet-rate: one too many is reset, and then the kernel drops it", async (context) => {
@@ -286,6 +289,33 @@ describe("replies and failures", () => {
     await running.pop()?.close();
     await run(file, "--arg", "on_error=drop");
     expect([ask("x".repeat(3300)), ask("x".repeat(4000))]).toEqual(["refused", "nothing"]);
+    await running.pop()?.close();
+    // Whatever other hooks say.
+    const both = policy(
+      "both.lua",
+      'on("packet", { protocol = "udp" }, function() end)\non("packet", { port = 9, on_error = "drop" }, function() end)',
+    );
+    await run(both);
+    expect([ask("x".repeat(3300)), ask("x".repeat(4000))]).toEqual(["refused", "nothing"]);
+  });
+
+  it("a packet in fragments has the ports of its first", async () => {
+    const file = policy(
+      "fragments.lua",
+      'on("packet", { protocol = "udp", port = 9 }, function(p) return p.payload_length > 1000 and "drop" end)',
+    );
+    await run(file);
+    expect([ask("x".repeat(900)), ask("x".repeat(2000))]).toEqual(["refused", "nothing"]);
+    expect(state()).toMatchObject({ calls: 2, lost: 0, lastError: null });
+  });
+
+  it("what its exit hook says is shown when `run` ends", async () => {
+    const text = 'on("exit", function() log("bye") end)';
+    const policies = Running.xdpctl(pair.left, "run", "guard", "eth0", "-e", text);
+    running.push(policies);
+    await policies.sees(/^text +running/m);
+    await policies.close();
+    expect(policies.stdout).toMatch(/text +policy +log +bye/);
   });
 
   it("a script may be given as text", async () => {

@@ -173,6 +173,7 @@ test("a UMEM beyond what an ordinary user may lock is refused with what to do", 
   expect(JSON.parse(error)).toMatchObject({
     code: "XDPCTL_E_MEMLOCK",
     message: "1024 frames of 2048 bytes (2 MiB) are more than this user may lock",
+    remedy: expect.stringContaining("--frames 512") as unknown,
   });
   expect(free).toBe("1024");
 });

@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: MIT
 import { afterEach, describe, expect, it } from "vitest";
-import { parseEthernet, parseIPv4Packet, parseTcp, parseUdp, TCP_FLAG } from "../../src/packet/index.js";
+import {
+  buildUdp,
+  fragmentHeader,
+  IP_PROTOCOL,
+  parseEthernet,
+  parseIPv4Packet,
+  parseTcp,
+  parseUdp,
+  TCP_FLAG,
+} from "../../src/packet/index.js";
 import { type Answer, PacketPolicy } from "../fixtures/packets.js";
 import { CLIENT_HELLO, DNS_QUERY_EDNS, HTTP_REQUEST } from "../fixtures/payloads.js";
 import { Random } from "../fixtures/random.js";
 import { expectRight } from "../fixtures/spans.js";
-import { pingFrame, tcpFrame, udpFrame } from "../fixtures/talk.js";
+import { NETWORK, packetFrame, pingFrame, tcpFrame, udpFrame } from "../fixtures/talk.js";
 
 const { SYN, ACK, RST, FIN, PSH } = TCP_FLAG;
 const open: PacketPolicy[] = [];
@@ -80,6 +89,9 @@ describe("fixed packets", () => {
     other[13] = 0x78;
     const [known, unknown] = await policy.answers(question, udpFrame(4, { sport: 5353, dport: 53 }, other));
     expect(unknown).toBe("pass");
+    await expect(PacketPolicy.sample("packet-dns", ["www.example=notanip"])).rejects.toMatchObject({
+      message: expect.stringContaining("notanip is no IPv4 address") as unknown,
+    });
     const { payload } = parseUdp(ipOf(frameOf(known)).payload)!;
     expect(Buffer.from(payload.subarray(2, 8)).toString("hex")).toBe("81a000010001");
     expect(Buffer.from(payload.subarray(-16)).toString("hex")).toBe("c00c0001000100000e100004c0000207");
@@ -168,10 +180,88 @@ describe("what a hook can read", () => {
   });
 });
 
+describe("fragments", () => {
+  const parts = (family: 4 | 6, port: number, size = 16): Uint8Array[] => {
+    const whole = buildUdp({ sport: 1, dport: port }, NETWORK[family], new Uint8Array(size));
+    return [whole.slice(0, 16), whole.slice(16)].map((part, i) =>
+      family === 4
+        ? packetFrame(4, IP_PROTOCOL.UDP, part, { ip: { fragmentOffset: i * 16, moreFragments: i === 0 } })
+        : packetFrame(6, IP_PROTOCOL.UDP, part, { ip: { extensions: [fragmentHeader(i * 16, i === 0, 7)] } }),
+    );
+  };
+  const atomic = (port: number): Uint8Array =>
+    packetFrame(6, IP_PROTOCOL.UDP, buildUdp({ sport: 1, dport: port }, NETWORK[6], new Uint8Array(8)), {
+      ip: { extensions: [fragmentHeader(0, false, 7)] },
+    });
+
+  it("the first has the ports, and is not answered; later ones have none", async () => {
+    const policy = await script(`on("packet", { protocol = "udp", port = 9 }, function(p)
+      log("%d %d %s %s %s", p.dport, p.payload_length, p:udp_reply("x"), p:meta(8), (p:dns_question()))
+      return "drop"
+    end)`);
+    const frames = [...parts(4, 9), ...parts(6, 9), atomic(9), ...parts(4, 8), ...parts(6, 8), atomic(8)];
+    const [first, later] = ["drop", "pass"];
+    expect(await policy.answers(...frames)).toEqual([first, later, first, later, first, ...Array(5).fill("pass")]);
+    await expect.poll(() => policy.said.log).toEqual(Array(3).fill("9 8 nil nil nil"));
+    expect(policy.said.errors).toEqual([]);
+  });
+});
+
+describe("several hooks", () => {
+  it("a reply that a hook made and did not return is not the next one's", async () => {
+    const policy = await script(`on("packet", function(p) p:udp_reply("one") return "pass" end)
+      on("packet", function(p) return "reply" end)`);
+    expect(await policy.answers(udpFrame(4, { sport: 1, dport: 2 }, "x"))).toEqual(["pass"]);
+    await expect.poll(() => policy.said.errors.map((one) => one.message)).toHaveLength(1);
+    expect(policy.said.errors[0]?.message).toContain("test.lua:2: there is no reply");
+  });
+});
+
+describe("names and routes", () => {
+  it("no two names of DNS are one text", async () => {
+    const policy = await script('on("packet", function(p) log("%s", (p:dns_question())) end)');
+    const label = (...bytes: number[]): number[] => [bytes.length, ...bytes];
+    const asked = (...labels: number[][]): Uint8Array =>
+      udpFrame(
+        4,
+        { sport: 1, dport: 53 },
+        Uint8Array.from([0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, ...labels.flat(), 0, 0, 1, 0, 1]),
+      );
+    // A byte of 7 and the digit 0, one of 70 (F), a backslash and letters, and a dot in a label.
+    await policy.answers(
+      asked(label(7, 0x30)),
+      asked(label(0x46)),
+      asked(label(0x5c, 0x30, 0x30, 0x37, 0x30)),
+      asked(label(0x61, 0x2e, 0x62), label(0x63)),
+    );
+    await expect.poll(() => policy.said.log).toEqual(["\\0070", "f", "\\\\0070", "a\\046b.c"]);
+  });
+
+  it("a route is for what fits, and has no VLAN tag", async () => {
+    const policy = await script(`on("packet", function(p)
+      local route = { ifindex = 7, dst_mac = "02:00:00:00:00:07", src_mac = "02:00:00:00:00:08", mtu = 100 }
+      small = small or p:data()
+      return p:redirect(route, p.sport == 2 and small or nil) or "drop" end)`);
+    const frame = (sport: number, size: number, around = {}): Uint8Array =>
+      udpFrame(4, { sport, dport: 9 }, "x".repeat(size), around);
+    const answers = await policy.answers(
+      frame(1, 72),
+      frame(1, 73),
+      frame(2, 73),
+      frame(1, 10, { vlans: [{ id: 5 }] }),
+    );
+    expect(answers.map((one) => (one instanceof Uint8Array ? one.length : one))).toEqual([114, "drop", 114, "drop"]);
+  });
+});
+
 describe("what goes wrong", () => {
   it.each([
     ['on("packet", { prot = 80 }, print)', "a packet filter has no prot (did you mean port?)"],
     ['on("packet", { port = 0 }, print)', "port is a port, 1 to 65535, not 0"],
+    ['on("packet", { port = "80" }, print)', 'port is a port, 1 to 65535, not the text "80"'],
+    ['on("packet", { 2 }, print)', "a packet filter's keys are names: interface"],
+    ['on("packet", { [1.5] = 2, port = 1 }, print)', "a packet filter's keys are names: interface"],
+    ['on("packet", { interface = "" }, print)', "interface is a text, not an empty text"],
     ['on("packet", { protocol = "tpc" }, print)', '"tpc" is none (did you mean tcp?)'],
     ['on("packet", { protocol = "icmp", port = 1 }, print)', "icmp has no ports"],
     ['on("packet", { from = "10.0.0.300" }, print)', "from: "],
@@ -191,7 +281,9 @@ describe("what goes wrong", () => {
     ["p.u8(1)", "call it with a colon: p:u8(…)"],
     ["p.sport = 1", "a packet can't be changed"],
     ['return "reply"', "there is no reply"],
-    ["return 7", "a packet hook answers pass, drop, reply"],
+    ["return 7", ":1: a packet hook answers pass, drop, reply"],
+    ['return "redirect"', ":1: redirect where to?"],
+    ['return "dorp"', ':1: "dorp" is no answer of a packet hook (did you mean drop?)'],
     ["kept = kept or p; coroutine.wrap(function() error('x') end)()", "x"],
     ["while true do end", "ran longer than 100 ms"],
   ])("a hook with `%s` gets the default", async (body, message) => {

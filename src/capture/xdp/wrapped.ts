@@ -84,7 +84,8 @@ export class WrappedCapture implements Way {
     const back = this.#at.swap(this.#place, this.#programs.enter, this.#before);
     await this.#guardian?.dismiss();
     this.#pins.remove();
-    return back
+    // With the interface, the program that was there has gone: whoever captures says so.
+    return back || this.#at.now() === undefined
       ? undefined
       : `${this.how.program} was not put back on ${this.how.interface}: it was replaced meanwhile`;
   }

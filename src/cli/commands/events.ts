@@ -39,6 +39,8 @@ interface StreamOptions {
   seconds?: number;
   /** What is done first, its events shown; `line` shows its own text among them, in the order of both. */
   begin?(line: (text: string, json: unknown) => void): Promise<void>;
+  /** What is done last, its events shown. */
+  end?(): Promise<void>;
 }
 
 /** Streams events until one of: the signal, `count` of them, `seconds`, the controller's end. */
@@ -92,6 +94,7 @@ export async function stream(context: Context, types: EventType[] | undefined, o
       aborted(signal).then(() => false),
       subscription.ended.then(() => true),
     ]);
+    await options.end?.();
     subscription.close();
     await settle(queue.settled(), signal);
   } finally {

@@ -125,6 +125,8 @@ export function register(program: Command, context: Context): void {
           }
           controller.release();
         },
+        // So is what their exit hooks say.
+        end: () => controller.close(),
       });
     } finally {
       await controller.close();

@@ -40,6 +40,11 @@ export class FrameView {
   network = 0;
   /** IP_PROTOCOL.TCP, UDP, ICMP or ICMPV6 when that view may be used, which it may not in fragments; else 0. */
   transport = 0;
+  /**
+   * The same for headers alone: a first fragment's, too, when it has the whole header, so that its ports are no secret. There
+   * the payload is a part, and the checksum covers more than is here: such a frame is looked at, not answered.
+   */
+  header = 0;
   /** Where the transport header begins, and what its length says ends. */
   transportStart = 0;
   transportEnd = 0;
@@ -48,6 +53,7 @@ export class FrameView {
   at(bytes: Uint8Array, start: number, end: number): boolean {
     this.network = 0;
     this.transport = 0;
+    this.header = 0;
     const { ethernet } = this;
     if (!ethernet.at(bytes, start, end)) return false;
     const { etherType, payloadStart } = ethernet;
@@ -56,11 +62,15 @@ export class FrameView {
       if (!ip.at(bytes, payloadStart, end)) return true;
       this.network = etherType;
       if (!ip.isFragment) this.#transport(bytes, ip.protocol, ip.payloadStart, ip.payloadEnd, IP_PROTOCOL.ICMP);
+      else if (ip.fragmentOffset === 0)
+        this.#first(bytes, ip.protocol, ip.payloadStart, ip.payloadEnd, IP_PROTOCOL.ICMP);
     } else if (etherType === ETHERTYPE.IPV6) {
       const ip = this.ipv6;
       if (!ip.at(bytes, payloadStart, end)) return true;
       this.network = etherType;
       if (!ip.isFragment) this.#transport(bytes, ip.protocol, ip.payloadStart, ip.payloadEnd, IP_PROTOCOL.ICMPV6);
+      else if (ip.fragmentOffset === 0)
+        this.#first(bytes, ip.protocol, ip.payloadStart, ip.payloadEnd, IP_PROTOCOL.ICMPV6);
     } else if (etherType === ETHERTYPE.ARP && this.arp.at(bytes, payloadStart, end)) {
       this.network = etherType;
     }
@@ -79,6 +89,17 @@ export class FrameView {
       return;
     }
     this.transport = protocol;
+    this.header = protocol;
+  }
+
+  /** Of a first fragment. */
+  #first(bytes: Uint8Array, protocol: number, start: number, end: number, icmp: number): void {
+    if (protocol === IP_PROTOCOL.UDP && this.udp.atFirst(bytes, start, end)) this.transportEnd = this.udp.payloadEnd;
+    else if (protocol === IP_PROTOCOL.TCP && this.tcp.at(bytes, start, end)) this.transportEnd = end;
+    else if (protocol === icmp && this.icmp.at(bytes, start, end)) this.transportEnd = end;
+    else return;
+    this.transportStart = start;
+    this.header = protocol;
   }
 
   /** Where the transport's checksum is. */

@@ -16,6 +16,19 @@ export class UdpView extends View {
     return true;
   }
 
+  /** The same for the first fragment of a datagram: the payload ends with what is there of it. */
+  atFirst(bytes: Uint8Array, start: number, end: number): boolean {
+    if (!holds(bytes, start, end, 8)) return false;
+    const length = u16At(bytes, start + 4);
+    if (length < 8) return false;
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+    this.payloadStart = start + 8;
+    this.payloadEnd = Math.min(start + length, end);
+    return true;
+  }
+
   get sport(): number {
     return u16At(this.bytes, this.start);
   }
