@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { isIPv4, isIPv6 } from "node:net";
-import type { LabEvent, PacketEvent, XdpctlEvent } from "../events/index.js";
+import type { LabEvent, LostEvent, PacketEvent, XdpctlEvent } from "../events/index.js";
 import { visible } from "./table.js";
 
 /** `12:04:05.120`, local time. */
@@ -66,6 +66,12 @@ function packetParts(event: PacketEvent): string[] {
   return parts;
 }
 
+/** A policy loses packets, too, and messages. */
+function lostText({ where, count }: LostEvent): string {
+  const [one, many] = where === "policy" ? ["event or packet", "events or packets"] : ["event", "events"];
+  return `${count} ${count === 1 ? one : many} (${where})`;
+}
+
 function parts(event: XdpctlEvent): string[] {
   switch (event.type) {
     case "link": {
@@ -80,7 +86,7 @@ function parts(event: XdpctlEvent): string[] {
     case "policy":
       return [event.policy, "policy", event.action, event.text];
     case "lost":
-      return [event.name === "" ? event.where : event.name, "lost", `${event.count} events (${event.where})`];
+      return [event.name === "" ? event.where : event.name, "lost", lostText(event)];
     case "exit":
       return ["–", "exit", "the controller ends"];
     default:

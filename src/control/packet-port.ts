@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
 import type { Loop } from "../loop/index.js";
+import { openRoute } from "../netlink/index.js";
+import { ETHERTYPE } from "../packet/index.js";
 import type { PacketFeed } from "../policy/index.js";
 import { type Frame, Umem, XskSocket } from "../xsk/index.js";
 
@@ -9,6 +11,22 @@ const FRAMES = 1024;
 const RING = 512;
 const FRAME_SIZE = 4096;
 export const MOST_QUEUES = 64;
+
+const ETHERNET_HEADER = 14;
+const VLAN_TAG = 4;
+/** No MTU is less (RFC 791). */
+const SHORT = ETHERNET_HEADER + 68;
+/** How long an MTU that was read counts. */
+const MTU_MS = 1000;
+
+function readMtu(ifindex: number): number | undefined {
+  const route = openRoute();
+  try {
+    return route.link(ifindex)?.mtu;
+  } finally {
+    route.close();
+  }
+}
 
 /** One queue of an interface whose packets policies see, and by which they answer. */
 export class PacketPort {
@@ -19,6 +37,10 @@ export class PacketPort {
   /** Replies that wait for the end of a batch: numbers of slots in a policy's ring. */
   readonly #replies: number[] = [];
   #feed: PacketFeed | undefined;
+  #mtu = Number.POSITIVE_INFINITY;
+  #mtuRead = Number.NEGATIVE_INFINITY;
+  /** What `missed` has told already. */
+  #told = 0;
   #next = 0;
   readonly #write = (frame: Frame): void => {
     const { ring } = this.#feed as PacketFeed;
@@ -73,6 +95,24 @@ export class PacketPort {
     this.socket.serve(handler, { wait: "loop", loop }).catch((error: unknown) => ended(XdpctlError.wrap(error)));
   }
 
+  /** Whether a reply is no longer than the interface's MTU allows: the kernel would drop it, and not say so. */
+  fits(bytes: Uint8Array, start: number, end: number): boolean {
+    const length = end - start;
+    if (length <= SHORT) return true;
+    const now = performance.now();
+    if (now - this.#mtuRead > MTU_MS) {
+      this.#mtuRead = now;
+      this.#mtu = readMtu(this.ifindex) ?? this.#mtu;
+    }
+    let header = ETHERNET_HEADER;
+    for (let tags = 0; tags < 2; tags++) {
+      const type = ((bytes[start + header - 2] as number) << 8) | (bytes[start + header - 1] as number);
+      if (type !== ETHERTYPE.VLAN && type !== ETHERTYPE.QINQ) break;
+      header += VLAN_TAG;
+    }
+    return length <= this.#mtu + header;
+  }
+
   /** A reply that lies in a slot of the feed's ring; sent by `flush`. */
   reply(n: number): void {
     this.#replies.push(n);
@@ -94,6 +134,18 @@ export class PacketPort {
     const missed = replies.length - sent;
     replies.length = 0;
     return missed;
+  }
+
+  /**
+   * How many packets the kernel could not put into the RX ring since the last call. In copy mode an empty fill ring is among
+   * the packets that were dropped; in zero copy its counter counts attempts, not packets.
+   */
+  missed(): number {
+    if (this.socket.closed) return 0;
+    const { rxDropped, rxRingFull } = this.socket.statistics;
+    const since = rxDropped + rxRingFull - this.#told;
+    this.#told += since;
+    return since;
   }
 
   /**

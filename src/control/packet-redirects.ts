@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: MIT
 import type { BpfMap } from "../bpf/index.js";
+import { XdpctlError } from "../errors/index.js";
+import { interfaceName } from "../linux/index.js";
 import type { PacketFilter } from "../policy/index.js";
-import type { Instance } from "../xdp/index.js";
+import type { Attachment, Instance } from "../xdp/index.js";
 import { encodeRule } from "../xsk/index.js";
 import type { PacketPort } from "./packet-port.js";
 
 /** As in bpf/guard.bpf.c. */
 export const MOST_REDIRECTS = 32;
-export const MOST_SOCKETS = 256;
+const MOST_SOCKETS = 256;
 /**
  * sizeof(struct guard_redirect): a rule, the interface, its first socket, how many, what becomes of frames that don't fit, and the
  * mark of what was passed on.
  */
 const SIZE = 104;
 const RULE = 72;
+/** The kernel ends a batch of a queue (64 frames) in less. */
+const SETTLE_MS = 1;
 const XDP_DROP = 1;
 const XDP_PASS = 2;
 
@@ -21,6 +25,10 @@ function u32(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32LE(value);
   return bytes;
+}
+
+export function nameOf(ifindex: number): string {
+  return interfaceName(ifindex) ?? `interface ${ifindex}`;
 }
 
 /** An interface whose packets policies ask for. */
@@ -78,8 +86,39 @@ export function writeSockets(map: BpfMap, group: PortGroup, first: number): bool
   return group.ports.length <= room;
 }
 
-/** Takes a group's sockets out of a program's map: what would go to them goes on into the network stack. */
-export function removeSockets(map: BpfMap, group: PortGroup, first: number): void {
-  const room = map.info.maxEntries - first;
-  for (const queue of group.ports.slice(0, room).keys()) map.deleteBytes(u32(first + queue));
+/**
+ * Takes a group's sockets out of the programs' maps: what would go to them goes on into the network stack.
+ * What the kernel was at meanwhile is in the RX rings when this returns.
+ */
+export function removeSockets(all: readonly Attachment[], group: PortGroup): void {
+  for (const { ifindex, instance } of all) {
+    const maps = redirectMaps(instance);
+    const own = maps?.redirects === undefined;
+    if (maps === undefined || (own && ifindex !== group.ifindex)) continue;
+    const first = own ? 0 : group.first;
+    const room = maps.xsks.info.maxEntries - first;
+    for (const queue of group.ports.slice(0, room).keys()) maps.xsks.deleteBytes(u32(first + queue));
+  }
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SETTLE_MS);
+}
+
+/** Where `n` sockets find room in a guard's map. */
+export function roomFor(groups: Iterable<PortGroup>, n: number): number {
+  let first = 0;
+  for (const group of [...groups].sort((a, b) => a.first - b.first)) {
+    if (group.first - first >= n) break;
+    first = group.first + group.ports.length;
+  }
+  if (first + n > MOST_SOCKETS)
+    throw new XdpctlError("XDPCTL_E_NOT_SUPPORTED", `policies see the packets of ${MOST_SOCKETS} queues at the most`);
+  return first;
+}
+
+/** Why packets of somebody's own program can't be had. */
+export function obstacleTo(held: Attachment, all: readonly Attachment[]): string | undefined {
+  if (held.mode !== "native")
+    return "packet hooks need a program of your own in native mode: in generic mode it would see what is passed on again";
+  const first = all.find(({ instance }) => instance === held.instance);
+  if (first === held) return undefined;
+  return `its program's map xsks is that of ${first?.interface}, too: load it for each of them`;
 }

@@ -1,42 +1,24 @@
 // SPDX-License-Identifier: MIT
 import { XdpctlError } from "../errors/index.js";
-import type { Loop, LoopHandle } from "../loop/index.js";
+import type { Loop } from "../loop/index.js";
 import { FrameView } from "../packet/index.js";
 import { OFFERED, PACKET_VERDICT, type PacketFeed, type PacketFilter } from "../policy/index.js";
-import { interfaceName } from "../linux/index.js";
 import type { Attachment, Attachments, Instance } from "../xdp/index.js";
 import { newMark, PacketExits } from "./packet-exits.js";
 import { PacketPort } from "./packet-port.js";
 import {
   encodeRedirect,
   MOST_REDIRECTS,
-  MOST_SOCKETS,
+  nameOf,
+  obstacleTo,
   type PortGroup,
   redirectMaps,
   removeSockets,
+  roomFor,
   writeRedirects,
   writeSockets,
 } from "./packet-redirects.js";
-import { compileFilters, type PacketAsk, PacketTaker } from "./packet-takers.js";
-
-/** A frame that the kernel was at when its socket was taken out of the map is in the RX ring by then. */
-const SETTLE_MS = 1;
-/** Different things that a policy is told: scripts choose the interfaces of which they tell. */
-const MOST_TOLD = 100;
-
-function nameOf(ifindex: number): string {
-  return interfaceName(ifindex) ?? `interface ${ifindex}`;
-}
-
-interface Listener {
-  readonly policy: string;
-  readonly feed: PacketFeed;
-  readonly order: number;
-  asks: readonly PacketAsk[];
-  readonly watch: LoopHandle;
-  /** What it was told of interfaces: the same is not told again. */
-  told: Set<string>;
-}
+import { asksOf, compileFilters, isNews, type Listener, PacketTaker } from "./packet-takers.js";
 
 export interface PacketsHost {
   readonly loop: Loop;
@@ -74,6 +56,7 @@ export class Packets implements Disposable {
 
   /** A policy asks for packets from now on; no filters: not any more. */
   listen(policy: string, feed: PacketFeed, filters: readonly PacketFilter[]): void {
+    this.count();
     const known = this.#listeners.get(feed);
     if (filters.length === 0) {
       if (known === undefined) return;
@@ -95,6 +78,12 @@ export class Packets implements Disposable {
       this.#listeners.set(feed, listener);
     }
     this.follow();
+  }
+
+  /** Counts what the sockets had no room for as lost, for every policy that may have asked for it. */
+  count(): void {
+    for (const { ifindex, ports } of this.#groups.values())
+      for (const port of ports) this.#missed(ifindex, port.missed());
   }
 
   /** It asks for nothing any more; it is forgotten once its worker has answered all that it was shown. */
@@ -130,26 +119,12 @@ export class Packets implements Disposable {
     this.#explain();
   }
 
-  /** What a policy asks of an interface; of one with somebody's own program, only by its name. */
-  #asks({ asks }: Listener, name: string, own = false): PacketAsk[] {
-    return asks.filter(({ filter }) => filter.interface === name || (!own && filter.interface === undefined));
-  }
-
   #wanted(held: Attachment): boolean {
     const maps = redirectMaps(held.instance);
     if (maps === undefined) return false;
     const own = maps.redirects === undefined;
-    if (own && this.#obstacle(held) !== undefined) return false;
-    return [...this.#listeners.values()].some((listener) => this.#asks(listener, held.interface, own).length > 0);
-  }
-
-  /** Why packets of somebody's own program can't be had. */
-  #obstacle(held: Attachment): string | undefined {
-    if (held.mode !== "native")
-      return "packet hooks need a program of your own in native mode: in generic mode it would see what is passed on again";
-    const first = this.#host.attachments.all.find(({ instance }) => instance === held.instance);
-    if (first === held) return undefined;
-    return `its program's map xsks is that of ${first?.interface}, too: load it for each of them`;
+    if (own && obstacleTo(held, this.#host.attachments.all) !== undefined) return false;
+    return [...this.#listeners.values()].some((listener) => asksOf(listener, held.interface, own).length > 0);
   }
 
   /** Adds what is asked of an interface to its guard's list, with sockets to go to. */
@@ -163,7 +138,7 @@ export class Packets implements Disposable {
     const list = lists.get(held.instance) ?? [];
     const takers: PacketTaker[] = [];
     for (const listener of this.#listeners.values()) {
-      const asks = this.#asks(listener, held.interface, own);
+      const asks = asksOf(listener, held.interface, own);
       if (own) listener.feed.tagged.add(held.ifindex);
       else listener.feed.tagged.delete(held.ifindex);
       if (asks.length > 0) takers.push(new PacketTaker(listener.feed, listener.order, asks));
@@ -179,7 +154,7 @@ export class Packets implements Disposable {
     try {
       const mark = held.mode === "generic" ? newMark() : undefined;
       const ports = PacketPort.openAll(held.interface, () => ++this.#lastPort);
-      const group = { ifindex: held.ifindex, first: this.#room(ports.length), ports, mark };
+      const group = { ifindex: held.ifindex, first: roomFor(this.#groups.values(), ports.length), ports, mark };
       this.#groups.set(held.ifindex, group);
       for (const port of ports) {
         this.#ports.set(port.id, port);
@@ -199,18 +174,6 @@ export class Packets implements Disposable {
     }
   }
 
-  /** Where `n` sockets find room in a guard's map. */
-  #room(n: number): number {
-    let first = 0;
-    for (const group of [...this.#groups.values()].sort((a, b) => a.first - b.first)) {
-      if (group.first - first >= n) break;
-      first = group.first + group.ports.length;
-    }
-    if (first + n > MOST_SOCKETS)
-      throw new XdpctlError("XDPCTL_E_NOT_SUPPORTED", `policies see the packets of ${MOST_SOCKETS} queues at the most`);
-    return first;
-  }
-
   #close(group: PortGroup): void {
     if (this.#groups.get(group.ifindex) !== group) return;
     this.#drain(group);
@@ -225,22 +188,16 @@ export class Packets implements Disposable {
 
   /** What came in before the sockets go is shown, or passed on. */
   #drain(group: PortGroup): void {
-    for (const held of this.#host.attachments.all) {
-      const maps = redirectMaps(held.instance);
-      const own = maps?.redirects === undefined;
-      if (maps !== undefined && (!own || held.ifindex === group.ifindex))
-        removeSockets(maps.xsks, group, own ? 0 : group.first);
+    removeSockets(this.#host.attachments.all, group);
+    for (const port of group.ports) {
+      const lost = port.drain((bytes, start, end) => this.#arrived(port, bytes, start, end));
+      this.#missed(port.ifindex, lost + port.missed());
     }
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SETTLE_MS);
-    for (const port of group.ports)
-      this.#missed(
-        port.ifindex,
-        port.drain((bytes, start, end) => this.#arrived(port, bytes, start, end)),
-      );
   }
 
   /** Packets that no policy could see, and that any of the interface's may have asked for. */
   #missed(ifindex: number, count: number): void {
+    if (count === 0) return;
     for (const { feed } of this.#takers.get(ifindex) ?? []) feed.missed(count);
   }
 
@@ -276,6 +233,10 @@ export class Packets implements Disposable {
       if (verdict === PACKET_VERDICT.reply) {
         const port = this.#ports.get(ring.port(n));
         if (port === undefined) return feed.missed(1);
+        if (!port.fits(ring.bytes, ring.start(n), ring.end(n))) {
+          this.#say(listener, `${port.socket.interface}: replies can't be sent: they are longer than its MTU allows`);
+          return feed.missed(1);
+        }
         port.reply(n);
         repliers.add(port);
       } else if (verdict === PACKET_VERDICT.redirect) this.#redirect(listener, n);
@@ -307,13 +268,11 @@ export class Packets implements Disposable {
   /** Once to each policy that has to do with the interface. */
   #tell(name: string, text: string): void {
     for (const listener of this.#listeners.values())
-      if (this.#asks(listener, name).length > 0) this.#say(listener, `${name}: ${text}`);
+      if (asksOf(listener, name).length > 0) this.#say(listener, `${name}: ${text}`);
   }
 
-  #say({ policy, told }: Listener, line: string): void {
-    if (told.size >= MOST_TOLD || told.has(line)) return;
-    told.add(line);
-    this.#host.log(policy, line);
+  #say(listener: Listener, line: string): void {
+    if (isNews(listener, line)) this.#host.log(listener.policy, line);
   }
 
   /** Says which packets are not seen, and why. */
@@ -330,7 +289,8 @@ export class Packets implements Disposable {
         const maps = held === undefined ? undefined : redirectMaps(held.instance);
         if (held === undefined || maps === undefined)
           this.#tell(name, "no guard is there: its packets are not seen until then");
-        else if (maps.redirects === undefined) this.#tell(name, this.#obstacle(held) ?? "its packets are not seen");
+        else if (maps.redirects === undefined)
+          this.#tell(name, obstacleTo(held, this.#host.attachments.all) ?? "its packets are not seen");
       }
   }
 

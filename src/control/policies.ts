@@ -109,6 +109,7 @@ export class Policies {
 
   /** Once a second: what policies were too slow for is told as it happens. */
   tick(): void {
+    this.#packets.count();
     for (const policy of this.#list) {
       const { lost } = policy.status();
       const before = this.#reported.get(policy.name) ?? 0;
@@ -127,6 +128,7 @@ export class Policies {
       case "policy.unload":
         return await this.#inTurn(() => this.#unload((params as Methods["policy.unload"]["params"]).name));
       case "policy.list":
+        this.#packets.count();
         return { policies: this.#list.map((policy) => this.#status(policy)) };
       case "lua": {
         const { code, expression } = params as Methods["lua"]["params"];

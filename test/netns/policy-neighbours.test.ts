@@ -103,7 +103,11 @@ it("a slow policy leaves the packets alone that it did not ask for", async () =>
 it.each([
   ["policy unload", SLOW, ["policy", "unload", "slow"]],
   ["unload", SLOW, ["unload", "eth0"]],
-  ["stop", SLOW.replace("local t", "if hook then stop(hook) hook = nil end local t").replace("on(", "hook = on("), undefined],
+  [
+    "stop",
+    SLOW.replace("local t", "if hook then stop(hook) hook = nil end local t").replace("on(", "hook = on("),
+    undefined,
+  ],
 ])("%s passes on what is in flight", async (_, source, command) => {
   await run(policy("slow.lua", source));
   burst(9999, 300);
@@ -112,8 +116,27 @@ it.each([
 });
 
 it("what the socket had no room for is lost, and counted", async () => {
-  await run(policy("slow.lua", SLOW.replace("0.01", "0.09").replace("end)", 'return "drop" end)')));
+  await run(policy("slow.lua", SLOW.replace("0.01", "0.001").replace(/end\)$/, 'return "drop" end)')));
   burst(9999, 4000);
-  await expect.poll(() => state("slow").lost, { timeout: 5000 }).toBeGreaterThan(0);
-  expect(xdpctl(pair.left, ["unload", "eth0"])).toMatchObject({ status: 0 });
+  const { interfaces } = xdpctlJson<{ interfaces: { counters: { redirect: { packets: number } } }[] }>(pair.left, [
+    "status",
+  ]);
+  const seen = (): number => state("slow").calls + state("slow").lost;
+  await expect.poll(seen, { timeout: 10_000 }).toBe(interfaces[0]?.counters.redirect.packets);
+  expect(state("slow").lost).toBeGreaterThan(0);
+}, 20_000);
+
+it("a reply beyond the MTU is lost: the log and the count say so", async () => {
+  const policies = await run(
+    policy(
+      "long.lua",
+      'on("packet", { protocol = "udp", port = 9 }, function(p) return p:udp_reply(("x"):rep(args[1] or 2500)) end)',
+    ),
+  );
+  expect(ask(9, "x")).toBe("nothing");
+  await policies.sees(/long +policy +log +eth0: replies can't be sent: they are longer than its MTU allows/);
+  expect(state("long")).toMatchObject({ calls: 1, lost: 1 });
+  await policies.sees("long  lost  1 event or packet (policy)");
+  for (const side of [pair.left, pair.right]) side.must("ip", "link", "set", "eth0", "mtu", "3000");
+  await expect.poll(() => ask(9, "x"), { timeout: 5000 }).toBe("x".repeat(2500));
 });

@@ -260,6 +260,7 @@ describe("events as text", () => {
       "talkers  policy  log  10.0.0.1\t12 kB\\x0d\\n",
       { type: "policy", time, policy: "talkers", action: "log", text: "10.0.0.1\t12 kB\r\n" },
     ],
+    ["dns  lost  1 event or packet (policy)", { type: "lost", time, where: "policy", name: "dns", count: 1 }],
     ["pid 7  lost  12 events (reader)", { type: "lost", time, where: "reader", name: "pid 7", count: 12 }],
     ["–  exit  the controller ends", { type: "exit", time }],
   ])("%s", (text, event) => expect(eventLine(event)).toBe(`${clock(time)}  ${text}`));
