@@ -32,6 +32,12 @@ export class Homes {
     for (let i = 0; i < n; i++) this.#set(fill.slots[((fill.producer + i) & fill.mask) << 1] as number, id);
   }
 
+  /** So are those that its fill ring was given before it was bound. */
+  joined({ id, fill, owed }: Engine): void {
+    for (let i = fill.size - owed; i > 0; i--)
+      this.#set(fill.slots[((fill.producer - i) & fill.mask) << 1] as number, id);
+  }
+
   /** So are those that are staged in its TX ring. */
   staged({ id, tx, staged }: Engine): void {
     for (let i = 0; i < staged; i++) this.#set(tx.slots[((tx.producer + i) & tx.mask) << 2] as number, id);

@@ -176,6 +176,7 @@ export class Umem implements Disposable {
   attach(user: User): void {
     if (this.#closed) throw new XdpctlError("XDPCTL_E_INTERNAL", "a UMEM was used after it was closed");
     for (const only of this.#engaged) this.homes ??= new Homes(this, only);
+    this.homes?.joined(user.engine);
     this.#users.add(user);
     this.engines = [...this.engines, user.engine];
     this.#engaged.add(user.engine);

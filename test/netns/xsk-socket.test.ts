@@ -130,12 +130,12 @@ describe("what is refused", () => {
       const wrong = [
         [{ mode: "foo" }, "mode"],
         [{ copy: "foo" }, "copy"],
-        [{ filter: "udp" }, "filter"],
+        [{ filter: "udp" }, "is no rule"],
         [{ filter: { foo: 1 } }, "a rule has no foo"],
-        [{ filter: null }, "filter"],
+        [{ filter: null }, "null is no rule"],
         [{ redirect: {} }, "redirect"],
-        [{ busyPoll: { budget: -1 } }, "busyPoll.budget"],
-        [{ onTimestamp: () => {} }, "onTimestamp"],
+        [{ busyPoll: { budget: -1 } }, "-1 is no budget of a poll"],
+        [{ onTimestamp: () => {} }, "no timestamps without TX metadata"],
       ] as const;
       for (const [options, what] of wrong) {
         const said = code(() => open(umem, options as never));
