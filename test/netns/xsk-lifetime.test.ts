@@ -132,6 +132,8 @@ describe.each(KINDS)("frames of a closed socket, %s", (_, kind) => {
     };
     let shown: Frame | undefined;
     const served = nic.serve((frame) => {
+      // A batch may have more than the one that was sent for this.
+      if (shown !== undefined) return;
       shown = frame;
       nic.stop();
       tries(() => nic.receive(1));
