@@ -118,7 +118,7 @@ it("an overrun of the kernel's queue is told, and the hook goes on", async () =>
   run.signal("SIGSTOP");
   toggle(20000, true);
   run.signal("SIGCONT");
-  await run.sees(/ethtool\/monitor {2}lost {2}1 events \(netlink\)/);
+  await run.sees(/ethtool\/monitor {2}lost {2}1 event \(netlink\)/);
   await run.sees("slow  policy  log  lost");
   await run.sees("slow  policy  log  heard");
   await new Promise((resolve) => setTimeout(resolve, 300));

@@ -47,7 +47,7 @@ describe.skipIf(!isRoot)("a socket from somebody who lies", () => {
     [{ needWakeup: null }, HANDOVER, "null is no needWakeup"],
     [{ multiBuffer: "yes" }, HANDOVER, '"yes" is no multiBuffer'],
     [{ rings: 7 }, HANDOVER, "7 is no rings"],
-    [{ rings: { ...rings, rx: 500 } }, SIZE, "a rx ring of 500"],
+    [{ rings: { ...rings, rx: 500 } }, SIZE, "an rx ring of 500"],
     [{ rings: { ...rings, fill: "512" } }, SIZE, "a fill ring of 512"],
     [{ rings: {} }, SIZE, "a rx ring of undefined"],
     [{ frameSize: 3000 }, SIZE, "frames of 3000 bytes"],

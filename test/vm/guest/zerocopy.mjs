@@ -26,7 +26,11 @@ async function attempt(copy, txMetadata = false) {
   const umem = Umem.create({ frameCount: 4096, frameSize: 4096, txMetadata });
   let times = 0;
   try {
-    const nic = XskSocket.open(umem, name, { copy, mode: "native", onTimestamp: () => times++ });
+    const nic = XskSocket.open(umem, name, {
+      copy,
+      mode: "native",
+      ...(umem.metadata === undefined ? {} : { onTimestamp: () => times++ }),
+    });
     const answers = [];
     const timer = setInterval(() => {
       nic.produce(1, (frame) => {
