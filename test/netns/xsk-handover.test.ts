@@ -49,7 +49,7 @@ describe.skipIf(!isRoot)("a socket from somebody who lies", () => {
     [{ rings: 7 }, HANDOVER, "7 is no rings"],
     [{ rings: { ...rings, rx: 500 } }, SIZE, "an rx ring of 500"],
     [{ rings: { ...rings, fill: "512" } }, SIZE, "a fill ring of 512"],
-    [{ rings: {} }, SIZE, "a rx ring of undefined"],
+    [{ rings: {} }, SIZE, "an rx ring of undefined"],
     [{ frameSize: 3000 }, SIZE, "frames of 3000 bytes"],
     [{ frameSize: 64 }, SIZE, "frames of 64 bytes"],
     [{ frameCount: 0 }, SIZE, "0 frames"],
