@@ -32,6 +32,13 @@ export function cProgram(name: string, libraries: readonly string[] = ["bpf"]): 
   ]);
 }
 
+/** Compiles bench/c/NAME.c as a shared library. */
+export function cLibrary(name: string): void {
+  const source = `bench/c/${name}.c`;
+  const output = `${OUT}/${name}.so`;
+  compile(output, source, "gcc", ["-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-o", output, source]);
+}
+
 /** Compiles bench/bpf/NAME.bpf.c; returns the object's path. */
 export function bpfObject(name: string): string {
   const source = `bench/bpf/${name}.bpf.c`;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { parseArgs } from "node:util";
+import { cLibrary } from "./build.js";
 import type { Benchmark, Row } from "./row.js";
 import { forward } from "./rows/forward.js";
 import { hooks } from "./rows/hooks.js";
@@ -50,6 +51,8 @@ const log = (text: string): void => console.error(`bench: ${text}`);
 const rows: Row[] = [];
 let failed = false;
 log(machineText());
+// What the bundles make AF_XDP's system calls by.
+cLibrary("timed");
 const chosen = positionals.length > 0 ? positionals : Object.keys(BENCHMARKS);
 const seconds = values.seconds === undefined ? undefined : Number(values.seconds);
 for (const [name, benchmark] of Object.entries(ALL)) {

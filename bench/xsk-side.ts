@@ -2,7 +2,7 @@
 import { PerformanceObserver } from "node:perf_hooks";
 import { createInterface } from "node:readline";
 import { keepOnCpus } from "../src/linux/index.js";
-import { msInCalls } from "./timed-calls.js";
+import { nsInCalls } from "./timed-ffi.js";
 import { scavengeOnOneThread, type Frame, type FrameHandler, Umem, type Wait, XskSocket } from "../src/xsk/index.js";
 
 // The other side of bench/c/xsk.c: the same arguments, lines and answers, on our library; `state` is asked by the soak.
@@ -43,7 +43,7 @@ async function run(ms: number): Promise<string> {
   if (nic === undefined) throw new Error("not open");
   const socket = nic;
   const before = socket.statistics;
-  const callsBefore = msInCalls();
+  const callsBefore = nsInCalls();
   const started = process.hrtime.bigint();
   if (what === "tx") {
     const end = performance.now() + ms;
@@ -56,7 +56,7 @@ async function run(ms: number): Promise<string> {
     clearTimeout(timer);
   }
   const elapsed = Number(process.hrtime.bigint() - started);
-  const inCalls = (msInCalls() - callsBefore) * 1e6;
+  const inCalls = nsInCalls() - callsBefore;
   const after = socket.statistics;
   const packets = what === "tx" ? after.sent - before.sent : after.received - before.received;
   const calls = [after.sendWakeups - before.sendWakeups, after.waits - before.waits];

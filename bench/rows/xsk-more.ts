@@ -58,28 +58,55 @@ export async function queues(quick: boolean, log: (text: string) => void): Promi
   }
 }
 
+/** Who answers, with a pair and a client of its own. */
+class Answering {
+  readonly #pair = new TestPair();
+  readonly #side: LineProcess;
+  readonly #client: LineProcess;
+
+  constructor(argv: readonly string[]) {
+    const { left, right, rightAddress } = this.#pair;
+    const mac = /link\/ether (\S+)/.exec(right.must("ip", "link", "show", "eth0"))?.[1] ?? "";
+    left.must("ip", "neigh", "replace", rightAddress, "lladdr", mac, "dev", "eth0");
+    this.#side = new LineProcess(right.argv(...argv));
+    this.#client = new LineProcess(left.argv(...on("0", cProgram("rtt"), rightAddress)));
+  }
+
+  async open(): Promise<void> {
+    await this.#side.ask("open");
+  }
+
+  /** ns: the median, the 99th percentile; and how many of `count` were answered. */
+  async leg(count: number): Promise<number[]> {
+    // 300 µs between, and up to 100 µs each.
+    this.#side.send(`run ${Math.ceil(0.6 * count)}`);
+    const answer = await this.#client.ask(`${count}`);
+    await this.#side.receive();
+    return answer.split(" ").map(Number);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#side.close(), this.#client.close()]);
+    this.#pair.close();
+  }
+}
+
 /** Round trips of single datagrams, both sides waiting in poll(2). */
 export async function roundTrip(quick: boolean, log: (text: string) => void): Promise<Row> {
-  const pair = new TestPair();
-  const mac = /link\/ether (\S+)/.exec(pair.right.must("ip", "link", "show", "eth0"))?.[1] ?? "";
-  pair.left.must("ip", "neigh", "replace", pair.rightAddress, "lladdr", mac, "dev", "eth0");
   const args = ["udp", "eth0", "poll"];
-  const c = new LineProcess(pair.right.argv(...on("1", cProgram("xsk", ["xdp", "bpf"]), ...args)));
-  const ours = new LineProcess(pair.right.argv(...NODE_SIDE, ...args, "1"));
-  const client = new LineProcess(pair.left.argv(...on("0", cProgram("rtt"), pair.rightAddress)));
+  const c = new Answering(on("1", cProgram("xsk", ["xdp", "bpf"]), ...args));
+  const ours = new Answering([...NODE_SIDE, ...args, "1"]);
   const count = quick ? 1000 : 4000;
-  const leg = async (who: string, process: LineProcess): Promise<number> => {
-    await process.ask("open");
-    // 300 µs between, and up to 100 µs each.
-    process.send(`run ${Math.ceil(0.6 * count)}`);
-    const [p50 = 0, p99 = 0, answered = 0] = (await client.ask(`${count}`)).split(" ").map(Number);
-    await process.receive();
-    await process.ask("close");
+  const leg = async (who: string, side: Answering): Promise<number> => {
+    const [p50 = 0, p99 = 0, answered = 0] = await side.leg(count);
     log(`round trip ${who} p50 ${(p50 / 1000).toFixed(1)} µs, p99 ${(p99 / 1000).toFixed(1)} µs, ${answered} answered`);
     return p50;
   };
   try {
-    for (const process of [ours, c]) await leg("warm-up", process);
+    for (const side of [ours, c]) {
+      await side.open();
+      await leg("warm-up", side);
+    }
     const both: [() => Promise<number>, () => Promise<number>] = [() => leg("ours", ours), () => leg("C", c)];
     const figures = await alternate(...both, { legs: quick ? 2 : 9, tolerated: 0.6 });
     const [mine, theirs] = [median(figures.ours), median(figures.theirs)];
@@ -93,7 +120,6 @@ export async function roundTrip(quick: boolean, log: (text: string) => void): Pr
       note: `${legsNote(figures)}; ${count} round trips each, 300 µs apart`,
     };
   } finally {
-    await Promise.all([c.close(), ours.close(), client.close()]);
-    pair.close();
+    await Promise.all([c.close(), ours.close()]);
   }
 }

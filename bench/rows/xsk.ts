@@ -32,36 +32,57 @@ interface Leg {
   userNs: number;
 }
 
-async function measure(side: LineProcess, traffic: LineProcess | undefined, ms = MS): Promise<Leg> {
-  const opened = await side.ask("open");
-  if (opened !== "0") throw new Error(`the socket can not be opened: ${opened}`);
-  traffic?.send(`${ms + MARGIN}`);
-  if (traffic !== undefined) await new Promise((resolve) => setTimeout(resolve, MARGIN / 2));
-  const answer = await side.ask(`run ${ms}`);
-  await traffic?.receive();
-  await side.ask("close");
-  const [packets = 0, ns = 1, sendtos = 0, user = 0, waits = 0] = answer.split(" ").map(Number);
-  const each = (n: number): number => (1000 * n) / packets;
-  return { pps: packets / (ns / 1e9), sendtos: each(sendtos), waits: each(waits), userNs: user / packets };
+/** A side with a pair of its own: its socket stays open from leg to leg, as it would in use. */
+class Side {
+  readonly #pair = new TestPair();
+  readonly #process: LineProcess;
+  readonly #traffic: LineProcess | undefined;
+
+  constructor(argv: readonly string[], work: Work) {
+    this.#process = new LineProcess(this.#pair.right.argv(...argv));
+    const generate = [cProgram("livegen"), bpfObject("reflect"), "eth0"];
+    if (work !== "tx") this.#traffic = new LineProcess(this.#pair.left.argv(...on(CPU.traffic, ...generate)));
+  }
+
+  async open(): Promise<void> {
+    const opened = await this.#process.ask("open");
+    if (opened !== "0") throw new Error(`the socket can not be opened: ${opened}`);
+  }
+
+  async leg(ms = MS): Promise<Leg> {
+    this.#traffic?.send(`${ms + MARGIN}`);
+    if (this.#traffic !== undefined) await new Promise((resolve) => setTimeout(resolve, MARGIN / 2));
+    const answer = await this.#process.ask(`run ${ms}`);
+    await this.#traffic?.receive();
+    const [packets = 0, ns = 1, sendtos = 0, user = 0, waits = 0] = answer.split(" ").map(Number);
+    const each = (n: number): number => (1000 * n) / packets;
+    return { pps: packets / (ns / 1e9), sendtos: each(sendtos), waits: each(waits), userNs: user / packets };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#process.close(), this.#traffic?.close()]);
+    this.#pair.close();
+  }
 }
 
+const on = (cpu: string, ...argv: string[]): string[] => ["taskset", "-c", cpu, ...argv];
+
 async function compare(work: Work, quick: boolean, log: (text: string) => void): Promise<Row[]> {
-  const pair = new TestPair();
-  const on = (cpu: string, ...argv: string[]): string[] => ["taskset", "-c", cpu, ...argv];
   const args = [work, "eth0", "poll"];
-  const c = new LineProcess(pair.right.argv(...on(CPU.measured, cProgram("xsk", ["xdp", "bpf"]), ...args)));
-  const ours = new LineProcess(pair.right.argv(process.execPath, "build/bench/xsk-side.mjs", ...args, CPU.measured));
-  const generate = [cProgram("livegen"), bpfObject("reflect"), "eth0"];
-  const traffic = work === "tx" ? undefined : new LineProcess(pair.left.argv(...on(CPU.traffic, ...generate)));
-  const leg = async (who: string, process: LineProcess): Promise<Leg> => {
-    const result = await measure(process, traffic);
+  const c = new Side(on(CPU.measured, cProgram("xsk", ["xdp", "bpf"]), ...args), work);
+  const ours = new Side([process.execPath, "build/bench/xsk-side.mjs", ...args, CPU.measured], work);
+  const leg = async (who: string, side: Side): Promise<Leg> => {
+    const result = await side.leg();
     const { pps, userNs, waits } = result;
     log(`${work} ${who} ${(pps / 1000).toFixed(0)} kpps, ${userNs.toFixed(0)} ns user, ${waits.toFixed(1)} waits`);
     return result;
   };
   try {
-    // Compiling is no part of a packet's cost.
-    for (const side of [ours, c]) await measure(side, traffic, WARM_MS);
+    for (const side of [ours, c]) {
+      await side.open();
+      // Compiling is no part of a packet's cost.
+      await side.leg(WARM_MS);
+    }
     const figures = await alternate(
       () => leg("ours", ours),
       () => leg("C", c),
@@ -99,8 +120,7 @@ async function compare(work: Work, quick: boolean, log: (text: string) => void):
       },
     ];
   } finally {
-    await Promise.all([c.close(), ours.close(), traffic?.close()]);
-    pair.close();
+    await Promise.all([c.close(), ours.close()]);
   }
 }
 

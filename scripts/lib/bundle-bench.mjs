@@ -7,8 +7,8 @@ import { build } from "esbuild";
 const timedCalls = {
   name: "timed-calls",
   setup({ onResolve }) {
-    onResolve({ filter: /\/linux\/index\.js$/ }, ({ importer }) =>
-      importer.includes("/src/xsk/") ? { path: resolve("bench/timed-calls.ts") } : undefined,
+    onResolve({ filter: /^\.\/ffi\.js$/ }, ({ importer }) =>
+      /\/src\/linux\/(?:nap|poll|socket)\.ts$/.test(importer) ? { path: resolve("bench/timed-ffi.ts") } : undefined,
     );
   },
 };

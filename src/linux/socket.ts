@@ -127,22 +127,24 @@ export function sendFd(fd: number, bytes: NodeJS.TypedArray, flags = 0): number 
   }
 }
 
-let sendto: (fd: number, buffer: null, length: number, flags: number, address: null, size: number) => number;
-let recvfrom: (fd: number, buffer: null, length: number, flags: number, address: null, size: null) => number;
+type Wake = (fd: number, address: number, length: number, flags: number) => number;
+let send: Wake | undefined;
+let recv: Wake | undefined;
 
 /**
- * sendto(2) of nothing: an AF_XDP socket's driver is told to look at its TX ring. 0 or the negative errno. Bound without
- * `lazy`, whose arguments go through an array: this is called for every batch.
+ * send(2) of nothing: an AF_XDP socket's driver is told to look at its TX ring. 0 or the negative errno. Bound without
+ * `lazy`, whose arguments go through an array, and with numbers alone, which take koffi the least: this is called for every
+ * batch.
  */
 export function wakeSend(fd: number): number {
-  sendto ??= libc.func("long sendto(int, const void *, size_t, int, const void *, uint32_t)") as typeof sendto;
-  return sendto(fd, null, 0, MSG_DONTWAIT, null, 0) < 0 ? -lastErrno() : 0;
+  send ??= libc.func("int send(int, intptr_t, intptr_t, int)") as Wake;
+  return send(fd, 0, 0, MSG_DONTWAIT) < 0 ? -lastErrno() : 0;
 }
 
-/** recvfrom(2) of nothing: an AF_XDP socket's driver is told to look at its fill ring. 0 or the negative errno. */
+/** recv(2) of nothing: an AF_XDP socket's driver is told to look at its fill ring. 0 or the negative errno. */
 export function wakeReceive(fd: number): number {
-  recvfrom ??= libc.func("long recvfrom(int, void *, size_t, int, void *, void *)") as typeof recvfrom;
-  return recvfrom(fd, null, 0, MSG_DONTWAIT, null, null) < 0 ? -lastErrno() : 0;
+  recv ??= libc.func("int recv(int, intptr_t, intptr_t, int)") as Wake;
+  return recv(fd, 0, 0, MSG_DONTWAIT) < 0 ? -lastErrno() : 0;
 }
 
 /** getsockopt(2) into `value`; returns the length, or the negative errno. */

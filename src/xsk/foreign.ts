@@ -23,9 +23,9 @@ export function checkReceived({ rx, umem }: Engine, n: number): void {
 }
 
 /** A turn that looks first. */
-export function suspicious(turn: Turn): Turn {
-  return (engine, cursor, handler, budget) => {
+export function suspicious(engine: Engine, turn: Turn): Turn {
+  return (handler, budget) => {
     checkReceived(engine, budget);
-    return turn(engine, cursor, handler, budget);
+    return turn(handler, budget);
   };
 }

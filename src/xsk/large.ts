@@ -12,7 +12,7 @@ const MOST_SENT = 18;
 const frames = new Int32Array(256);
 
 /**
- * `turn` for a socket that takes packets of several frames. Such a packet is copied into the room behind the UMEM's frames, where
+ * The turn of a socket that takes packets of several frames. Such a packet is copied into the room behind the UMEM's frames, where
  * the handler sees it in one piece, and from there into frames again when it is sent: copying costs less than a handler that
  * must look where it may read on. Packets of one frame are worked on in place.
  *
@@ -147,6 +147,7 @@ function leave(engine: Engine, cursor: Cursor, count: number): number {
     to.counters.ringFull++;
     return count;
   }
+  if (needed - have > umem.freeCount) umem.reap();
   if (needed - have > umem.freeCount) {
     counters.noFrame++;
     return count;

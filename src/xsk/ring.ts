@@ -21,21 +21,27 @@ export interface RingSizes {
   readonly completion: number;
 }
 
+/** Whether plain accesses are acquire and release: see Ring. */
+const ORDERED = process.arch === "x64";
+
 /**
  * One of the four rings that a socket shares with the kernel: one side writes descriptors and then its `producer` index,
  * the other reads them and then writes its `consumer` index. Both count modulo 2^32, here as 32-bit integers.
  *
  * **Ordering.** A descriptor must be visible before the producer index that covers it (release), and must not be read
  * before that index was (acquire); the same holds for the consumer index and the reuse of a slot. The kernel has
- * smp_store_release and smp_load_acquire there. Here the indices are read by `Atomics.load` and written by
- * `Atomics.store`, and the descriptors by plain accesses in between. Both are sequentially consistent, hence stronger than
- * needed, and neither the compiler nor the processor moves a plain access over them in the forbidden direction:
+ * smp_store_release and smp_load_acquire there.
  *
- * - x86-64: the load is a `mov` (loads are acquire by themselves), the store an `xchg`, a full barrier of some 20 cycles;
- * - arm64: `ldar` (acquire) and `stlr` (release).
+ * - x86-64: processors keep stores in order, and loads (TSO), so a plain `mov` is a release or an acquire, as in libxdp. V8
+ *   neither moves nor merges accesses to an ArrayBuffer's memory, since other threads may see it. `Atomics.store` would be an
+ *   `xchg`: it waits until the stores before it have got their cache lines from the CPU that the kernel used them on, which
+ *   took 1 to 2 µs of a batch.
+ * - elsewhere, `Atomics`: on arm64 `ldar` (acquire) and `stlr` (release). It works on memory that is no SharedArrayBuffer as
+ *   well: only `wait` and `notify` don't.
  *
- * `Atomics` works on memory that is no SharedArrayBuffer as well: only `wait` and `notify` don't. V8 calls a builtin for
- * each (some 15 ns), so each is done once a batch and the copies in this object serve in between.
+ * One more order counts where a driver may fall asleep at any time, in zero copy: the index must be visible before the
+ * wake-up flag is read. That takes a full barrier, so such rings are `fenced`: their indices are written by `Atomics.store`
+ * everywhere.
  */
 export class Ring {
   /** The whole mapping, for the indices and the flags. */
@@ -50,6 +56,8 @@ export class Ring {
   /** Our copies: our own index is exact, the kernel's is as of the last look. */
   producer: number;
   consumer: number;
+  /** Its wake-up flag may be set while its index is written. */
+  fenced = false;
 
   readonly #mapping: Mapping;
 
@@ -63,13 +71,22 @@ export class Ring {
     this.slots = new Uint32Array(buffer, offsets.slots, size * wordsEach);
     this.size = size;
     this.mask = size - 1;
-    this.producer = Atomics.load(this.words, this.producerAt);
-    this.consumer = Atomics.load(this.words, this.consumerAt);
+    this.producer = this.#load(this.producerAt);
+    this.consumer = this.#load(this.consumerAt);
+  }
+
+  #load(at: number): number {
+    return ORDERED ? (this.words[at] as number) : Atomics.load(this.words, at);
+  }
+
+  #store(at: number, index: number): void {
+    if (ORDERED && !this.fenced) this.words[at] = index;
+    else Atomics.store(this.words, at, index);
   }
 
   /** Consuming side: how many descriptors wait, as of now. */
   available(): number {
-    this.producer = Atomics.load(this.words, this.producerAt);
+    this.producer = this.#load(this.producerAt);
     const n = (this.producer - this.consumer) | 0;
     // More than it holds says only who has the ring mapped, too, and means harm.
     return n >>> 0 > this.size ? 0 : n;
@@ -78,25 +95,25 @@ export class Ring {
   /** Consuming side: hands `n` slots back. */
   release(n: number): void {
     this.consumer = (this.consumer + n) | 0;
-    Atomics.store(this.words, this.consumerAt, this.consumer);
+    this.#store(this.consumerAt, this.consumer);
   }
 
   /** Producing side: how many slots are free, as of now. */
   free(): number {
-    this.consumer = Atomics.load(this.words, this.consumerAt);
+    this.consumer = this.#load(this.consumerAt);
     return (this.size - ((this.producer - this.consumer) | 0)) | 0;
   }
 
   /** Producing side: how many descriptors the kernel has not taken yet, as of now. */
   pending(): number {
-    this.consumer = Atomics.load(this.words, this.consumerAt);
+    this.consumer = this.#load(this.consumerAt);
     return (this.producer - this.consumer) | 0;
   }
 
   /** Producing side: makes `n` more slots, already written, the kernel's. */
   submit(n: number): void {
     this.producer = (this.producer + n) | 0;
-    Atomics.store(this.words, this.producerAt, this.producer);
+    this.#store(this.producerAt, this.producer);
   }
 
   /**
@@ -110,7 +127,7 @@ export class Ring {
 
   /** Whether the kernel sleeps and must be called. Always false without XDP_USE_NEED_WAKEUP. */
   needsWakeup(): boolean {
-    return (Atomics.load(this.words, this.flagsAt) & XDP_RING_NEED_WAKEUP) !== 0;
+    return (this.#load(this.flagsAt) & XDP_RING_NEED_WAKEUP) !== 0;
   }
 }
 

@@ -5,8 +5,9 @@ import { look, REAP_MS, type Service } from "./service.js";
 
 /** How often an idle socket looks whether its interface is still up: the kernel says nothing by itself. */
 const LOOK_MS = 250;
-/** Batches of one socket before the others, and the clock, have their turn. */
+/** Batches of one socket before the others, and the clock, have their turn; and of the only one. */
 const BATCHES = 8;
+const BATCHES_ALONE = 32;
 /**
  * Under load a thread that polls at once is woken for each handful of frames, which costs it more than the frames, and the
  * sender as well. So a round that found this many frames, or that comes when so many came in a millisecond, is followed by a
@@ -139,13 +140,14 @@ function round(now: number): boolean {
 }
 
 /** Batches until there is nothing, or no room, or the others are to be looked at. */
-function drain({ engine, cursor, handler, batch, turn }: Service): number {
+function drain({ engine, handler, batch, turn }: Service): number {
+  const most = parts.length > 1 ? BATCHES : BATCHES_ALONE;
   let n = 0;
-  for (let i = 0; i < BATCHES; i++) {
-    n = turn(engine, cursor, handler, batch);
+  for (let i = 0; i < most; i++) {
+    n = turn(handler, batch);
     if (n <= 0 || engine.fd < 0 || engine.failure !== 0) return n;
-    // That was all, and all of it is on its way: another look would find what came meanwhile, and so does the wait.
-    if (n < batch && !engine.unsent) return 0;
+    // That was all, and all of it is on its way: what came meanwhile can wait, unless it is a batch again.
+    if (n < batch && !engine.unsent && engine.rx.available() < GATHER_FROM) return 0;
   }
   return n;
 }

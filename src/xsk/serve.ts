@@ -10,7 +10,7 @@ import type { Cursor } from "./frame.js";
 import { turnLarge } from "./large.js";
 import { inPlace } from "./rounds.js";
 import { look, REAP_MS, type Service } from "./service.js";
-import { type FrameHandler, type Turn, turn } from "./turn.js";
+import { type FrameHandler, type Turn, turnOf } from "./turn.js";
 
 /**
  * How a socket waits for frames.
@@ -31,7 +31,7 @@ export interface ServeOptions {
    * ring, so that a handler has room for packets of its own.
    */
   batch?: number;
-  /** Milliseconds after which `poll` and `spin` let timers, signals and other work have their turn; 20 by default. */
+  /** Milliseconds after which `poll` and `spin` let timers, signals and other work have their turn; 50 by default. */
   yieldMs?: number;
   /**
    * It ends after so many packets: `left` is counted down, and what comes after the last stays in the ring, unseen. Sockets
@@ -43,14 +43,21 @@ export interface ServeOptions {
 }
 
 const BATCH = 256;
-const YIELD_MS = 20;
+const YIELD_MS = 50;
 /** How often an idle socket looks whether its interface is still up: the kernel says nothing by itself. */
 const LOOK_MS = 250;
+
+/** @internal How the frames of a socket are taken in. */
+export function turnFor(engine: Engine, cursor: Cursor): Turn {
+  const large = engine.multiBuffer || engine.umem.metadata !== undefined;
+  const turn: Turn = large ? (handler, budget) => turnLarge(engine, cursor, handler, budget) : turnOf(engine, cursor);
+  return engine.foreign ? suspicious(engine, turn) : turn;
+}
 
 /** @internal Serves until `stopped` or the caller's signal is aborted. */
 export async function serve(
   engine: Engine,
-  cursor: Cursor,
+  turn: Turn,
   handler: FrameHandler,
   where: Where,
   stopped: AbortSignal,
@@ -67,13 +74,10 @@ export async function serve(
   const { yieldMs = YIELD_MS } = options;
   const batch = Math.min(options.batch ?? BATCH, Math.max(1, engine.tx.size >> 1));
   const spin = wait === "spin";
-  const ours = engine.multiBuffer || engine.umem.metadata !== undefined ? turnLarge : turn;
-  const careful = engine.foreign ? suspicious(ours) : ours;
   const service: Service = {
     engine,
-    cursor,
     handler,
-    turn: limit === undefined ? careful : limited(careful, limit, over),
+    turn: limit === undefined ? turn : limited(turn, limit, over),
     where,
     signal,
     batch,
@@ -85,10 +89,10 @@ export async function serve(
 
 /** A turn of no more packets than are left. */
 function limited(turn: Turn, limit: { left: number }, over: AbortController): Turn {
-  return (engine, cursor, handler, budget) => {
+  return (handler, budget) => {
     let n = 0;
     if (limit.left > 0) {
-      n = turn(engine, cursor, handler, Math.min(budget, limit.left));
+      n = turn(handler, Math.min(budget, limit.left));
       if (n > 0) limit.left -= n;
     }
     if (limit.left <= 0) over.abort();
@@ -97,7 +101,7 @@ function limited(turn: Turn, limit: { left: number }, over: AbortController): Tu
 }
 
 /** In the event loop: the socket is one descriptor among all. */
-function inLoop({ engine, cursor, handler, turn, where, signal, batch }: Service, given?: Loop): Promise<void> {
+function inLoop({ engine, handler, turn, where, signal, batch }: Service, given?: Loop): Promise<void> {
   const loop = given ?? new Loop();
   return new Promise((resolve, reject) => {
     let seen = -1;
@@ -115,7 +119,7 @@ function inLoop({ engine, cursor, handler, turn, where, signal, batch }: Service
     const work = (budget: number): void => {
       try {
         for (let left = budget; left > 0; ) {
-          const n = turn(engine, cursor, handler, Math.min(batch, left));
+          const n = turn(handler, Math.min(batch, left));
           if (engine.failure !== 0) throw failureOf(engine.failure, where);
           if (signal.aborted || n <= 0) break;
           left -= n;

@@ -2,13 +2,11 @@
 import { wakeSend } from "../linux/index.js";
 import type { Engine } from "./engine.js";
 import type { Where } from "./failure.js";
-import type { Cursor } from "./frame.js";
 import type { FrameHandler, Turn } from "./turn.js";
 
 /** A socket that is being served. */
 export interface Service {
   readonly engine: Engine;
-  readonly cursor: Cursor;
   readonly handler: FrameHandler;
   readonly turn: Turn;
   readonly where: Where;

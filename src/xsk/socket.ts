@@ -16,12 +16,12 @@ import { redirection, ringSizes, SEND_BUDGET, type XskOptions } from "./options.
 import { Packet } from "./packet.js";
 import { receivePackets, sendPackets } from "./packets.js";
 import { produceAnnotated } from "./annotated.js";
-import { produce } from "./produce.js";
+import { produceOf } from "./produce.js";
 import { directTo, Redirect } from "./redirect.js";
 import { checkRingSizes, checkRingsMade, mapRings, type RingSizes } from "./ring.js";
-import { type ServeOptions, serve } from "./serve.js";
+import { type ServeOptions, serve, turnFor } from "./serve.js";
 import { TxTimestamps } from "./timestamps.js";
-import type { FrameHandler } from "./turn.js";
+import type { FrameHandler, Turn } from "./turn.js";
 import type { Umem } from "./umem.js";
 
 /** All that are open in this thread. */
@@ -53,8 +53,9 @@ export class XskSocket implements Disposable {
   readonly #redirect: Redirect | undefined;
   readonly #map: BpfMap | undefined;
   readonly #cursor: Cursor;
-  /** The cursor of `produce`, which a handler of `serve` may call. */
-  readonly #maker: Cursor;
+  #turn: Turn | undefined;
+  /** It has a cursor of its own, since a handler of `serve` may call it. */
+  readonly #produce: Turn;
   #poll: Poll | undefined;
   #serving: AbortController | undefined;
   #producing = false;
@@ -74,6 +75,8 @@ export class XskSocket implements Disposable {
     this.copy = copy;
     this.engine = engine;
     engine.zeroCopy = copy === "zerocopy";
+    engine.tx.fenced = engine.zeroCopy;
+    engine.fill.fenced = engine.zeroCopy;
     engine.multiBuffer = place.multiBuffer;
     engine.needWakeup = place.needWakeup;
     this.#socket = socket;
@@ -87,7 +90,11 @@ export class XskSocket implements Disposable {
       return Packet.on(umem, umem.frameOf(first), start, end);
     };
     this.#cursor = new Cursor(umem.bytes, umem.view, keep, umem.metadata);
-    this.#maker = new Cursor(umem.bytes, umem.view, notTaken, umem.metadata);
+    const maker = new Cursor(umem.bytes, umem.view, notTaken, umem.metadata);
+    this.#produce =
+      umem.metadata === undefined
+        ? produceOf(engine, maker)
+        : (handler, budget) => produceAnnotated(engine, maker, handler, budget);
   }
 
   /**
@@ -201,7 +208,8 @@ export class XskSocket implements Disposable {
     const abort = new AbortController();
     this.#serving = abort;
     try {
-      await serve(this.engine, this.#cursor, handler, this, abort.signal, options);
+      this.#turn ??= turnFor(this.engine, this.#cursor);
+      await serve(this.engine, this.#turn, handler, this, abort.signal, options);
     } finally {
       this.#serving = undefined;
     }
@@ -216,13 +224,11 @@ export class XskSocket implements Disposable {
   produce(n: number, handler: FrameHandler): number {
     this.#assertOpen();
     checkCount(n);
-    const { engine } = this;
     // There is one frame in hand.
     if (this.#producing) throw new XdpctlError("XDPCTL_E_USAGE", "produce was called in a handler of its own");
     this.#producing = true;
-    const plain = this.umem.metadata === undefined;
     try {
-      const sent = plain ? produce(engine, this.#maker, handler, n) : produceAnnotated(engine, this.#maker, handler, n);
+      const sent = this.#produce(handler, n);
       this.#check();
       return sent;
     } finally {

@@ -342,5 +342,6 @@ describe("replies and failures", () => {
     expect(xdpctl(pair.left, ["load", "guard", "two"])).toMatchObject({ status: 0 });
     const dump = xdpctl(pair.left, ["map", "dump", "two/redirects"]).stdout;
     expect(dump).toMatch(/dport=9 [^\n]* 2 +2 {2}\[0, 0, 0, 0\]\n/);
+    expect(xdpctl(pair.left, ["unload", "two"])).toMatchObject({ status: 0 });
   });
 });
