@@ -108,7 +108,7 @@ export async function roundTrip(quick: boolean, log: (text: string) => void): Pr
       await leg("warm-up", side);
     }
     const both: [() => Promise<number>, () => Promise<number>] = [() => leg("ours", ours), () => leg("C", c)];
-    const figures = await alternate(...both, { legs: quick ? 2 : 9, tolerated: 0.6 });
+    const figures = await alternate(...both, { legs: quick ? 2 : 15, tolerated: 0.6 });
     const [mine, theirs] = [median(figures.ours), median(figures.theirs)];
     return {
       what: "AF_XDP UDP echo: round trip, p50",

@@ -266,10 +266,10 @@ export class Engine {
       this.staged = 0;
       if (this.fd < 0) return;
       this.sending += n;
-      this.counters.sent += n;
       this.tx.submit(n);
-    }
-    this.kick();
+      this.kick();
+      this.counters.sent += n;
+    } else this.kick();
   }
 
   /** Calls the kernel until it has taken all that the TX ring has, or takes no more for now. */
@@ -278,8 +278,8 @@ export class Engine {
     if (!this.unsent || this.fd < 0) return;
     let before = tx.size + 1;
     while (tx.needsWakeup()) {
-      counters.sendWakeups++;
       this.fail(-wakeSend(this.fd));
+      counters.sendWakeups++;
       if (this.failure !== 0) return;
       const left = tx.pending();
       // One call sends 32 packets in copy mode, unless XDP_MAX_TX_SKB_BUDGET says more.

@@ -36,6 +36,9 @@ let going = false;
 let nap: Nap | undefined;
 /** Whether the last round says that a nap is better than a poll. */
 let gather = false;
+/** Of the last round: the frames of the socket that had most, and whether the rings have room for what comes in a nap. */
+let peak = 0;
+let fits = false;
 /** Frames a millisecond, over the last one or more; and those that came since the clock moved. */
 let rate = 0;
 let came = 0;
@@ -91,20 +94,20 @@ function turns(): void {
   // Half of it, so that a wait that began late does not make the turn of the others twice as late.
   const timeout = Math.max(1, yieldMs >> 1);
   const began = Date.now();
-  let now = began;
-  // The clock is read once a round. It may be set back: that ends the turns, too.
-  while (now - began < yieldMs && now >= began) {
-    if (!round(now)) return;
-    if (!spin) {
-      if (gather) rest();
-      else wait(timeout);
-    }
-    now = Date.now();
+  for (;;) {
+    if (!round()) return;
+    // The clock is read once a round, when the answers are out. It may be set back: that ends the turns, too.
+    const now = Date.now();
+    measure(now);
+    if (now - began >= yieldMs || now < began) return;
+    if (spin) continue;
+    if (gather) rest();
+    else wait(timeout);
   }
 }
 
 /** A turn of each; false when one has ended, or another has begun meanwhile. */
-function round(now: number): boolean {
+function round(): boolean {
   poll ??= new Poll(parts.map(({ service }) => service.engine.fd));
   const ours = poll;
   let most = 0;
@@ -124,19 +127,25 @@ function round(now: number): boolean {
     if (engine.failure !== 0 || engine.fd < 0 || signal.aborted) return false;
     const got = engine.counters.received - before;
     came += got;
-    if (got !== 0) part.looked = now;
+    if (got !== 0) part.looked = clock;
     if (got > most) most = got;
     // Not where a ring fills up meanwhile, or the kernel has few frames left to receive into until some come back.
     if (n !== 0 || 4 * got > engine.rx.size || 2 * engine.owed > engine.fill.size) time = false;
     ours.want(i, n < 0 ? POLLOUT : POLLIN);
   }
+  fits = time;
+  peak = most;
+  return poll === ours;
+}
+
+/** Whether a nap is to follow the round. */
+function measure(now: number): void {
   if (now !== clock) {
     rate = came / Math.max(1, now - clock);
     came = 0;
     clock = now;
   }
-  gather = time && (most >= GATHER_FROM || rate >= GATHER_PER_MS);
-  return poll === ours;
+  gather = fits && (peak >= GATHER_FROM || rate >= GATHER_PER_MS);
 }
 
 /** Batches until there is nothing, or no room, or the others are to be looked at. */
