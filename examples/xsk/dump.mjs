@@ -16,7 +16,10 @@ for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => nic.stop(
 await nic.serve((frame) => {
   const data = frame.bytes.subarray(frame.start, frame.end);
   if (file === undefined) console.log(describeFrame(data));
-  else writeSync(file, pcapngPacket({ time: BigInt(Date.now()) * 1_000_000n, direction: "in", data }));
+  else {
+    const time = BigInt(Date.now()) * 1_000_000n;
+    writeSync(file, pcapngPacket({ time, direction: "in", queue: nic.queue, verdict: "redirect", data }));
+  }
 });
 if (file !== undefined) closeSync(file);
 umem.close();

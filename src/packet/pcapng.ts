@@ -16,6 +16,10 @@ const IF_TSRESOL = 9;
 const IF_FILTER = 11;
 const EPB_FLAGS = 2;
 const EPB_DROPCOUNT = 4;
+const EPB_QUEUE = 6;
+const EPB_VERDICT = 7;
+/** The verdict is that of an XDP program in eBPF on Linux; 8 bytes of `enum xdp_action` follow. */
+const VERDICT_XDP = 2;
 const ISB_IFRECV = 4;
 const ISB_IFDROP = 5;
 const ISB_OSDROP = 7;
@@ -118,11 +122,18 @@ export interface PcapngPacket {
   readonly data: Uint8Array;
   /** Packets that were lost between this one and the one before. */
   readonly dropped?: bigint;
+  /** The interface's queue that it came in by. */
+  readonly queue?: number;
+  /** What an XDP program said of it, in the order of `enum xdp_action`. */
+  readonly verdict?: PcapngVerdict;
 }
+
+const VERDICTS = ["aborted", "drop", "pass", "tx", "redirect"] as const;
+export type PcapngVerdict = (typeof VERDICTS)[number];
 
 /** Enhanced Packet Block. */
 export function pcapngPacket(packet: PcapngPacket): Uint8Array {
-  const { data, time, direction, dropped } = packet;
+  const { data, time, direction, dropped, queue, verdict } = packet;
   const body = new Uint8Array(20 + data.length);
   const view = new DataView(body.buffer);
   view.setUint32(0, packet.interface ?? 0, true);
@@ -135,6 +146,10 @@ export function pcapngPacket(packet: PcapngPacket): Uint8Array {
   return block(ENHANCED_PACKET, body, [
     ...(flags.length === 0 ? [] : [[EPB_FLAGS, Uint8Array.from(flags)] as const]),
     ...(dropped === undefined || dropped === 0n ? [] : [[EPB_DROPCOUNT, u64(dropped)] as const]),
+    ...(queue === undefined ? [] : [[EPB_QUEUE, u64(BigInt(queue)).subarray(0, 4)] as const]),
+    ...(verdict === undefined
+      ? []
+      : [[EPB_VERDICT, Uint8Array.of(VERDICT_XDP, ...u64(BigInt(VERDICTS.indexOf(verdict))))] as const]),
   ]);
 }
 

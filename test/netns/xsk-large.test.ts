@@ -107,3 +107,18 @@ test("without multiBuffer a packet of several frames goes to the network stack",
   expect([nic.statistics.received, /1 received/.test(stdout)]).toEqual([0, true]);
   umem.close();
 });
+
+test("xdpctl xsk echo --jumbo answers a ping of 8,000 bytes; without it the stack does", async () => {
+  for (const [flags, passed] of [
+    [["--jumbo"], 0],
+    [[], 3],
+  ] as const) {
+    const echo = Running.xdpctl(pair.right, "xsk", "echo", "eth0", "--json", "--stats", "50ms", ...flags);
+    await echo.sees("{");
+    const ping = new Running(pair.left.argv("ping", "-c3", "-i0.1", "-W1", "-s", "8000", "-Mdo", pair.rightAddress));
+    expect((await ping.ended()).stdout).toMatch(/3 received/);
+    echo.signal("SIGINT");
+    const report = JSON.parse((await echo.ended()).stdout.trim().split("\n").at(-1) ?? "");
+    expect(report).toMatchObject({ passed });
+  }
+});

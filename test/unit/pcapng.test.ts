@@ -35,6 +35,8 @@ describe("pcapng", () => {
     expect(hex(packet)).toBe(
       `0600000030000000${"00000000"}${words(time)}${"03000000"}3c000000${"01020300"}${"0200040002000000"}00000000${"30000000"}`,
     );
+    const seen = hex(pcapngPacket({ time, data: Uint8Array.of(1, 2, 3, 4), queue: 3, verdict: "redirect" }));
+    expect(seen.slice(64)).toBe("06000400030000000700090002040000000000000000000000000000" + "40000000");
     const end = Buffer.from(pcapngStatistics({ time, delivered: 7n, dropped: 2n }));
     expect(end.readUInt32LE(0)).toBe(5);
     expect(end.readUInt32LE(4)).toBe(end.length);

@@ -27,6 +27,7 @@ export interface ServeArguments extends MemoryArguments {
   queue: number;
   mode: "auto" | "native" | "generic";
   copy: "auto" | "copy" | "zerocopy";
+  jumbo?: boolean;
   stats?: true | number;
   count?: number;
   for?: number;
@@ -80,6 +81,7 @@ export function serveOptions(command: Command, frames = 4096): Command {
     .option("-q, --queue <n>", "queue of the interface", parseQueue, 0)
     .option("--mode <mode>", "auto, native or generic", oneOf("mode", ["auto", "native", "generic"]), "auto")
     .option("--copy <how>", "auto, copy or zerocopy", oneOf("way to copy", ["auto", "copy", "zerocopy"]), "auto")
+    .option("--jumbo", "take packets of several frames, up to 64 KiB (Linux 6.6)")
     .option("--frames <n>", "frames of the UMEM", (text) => parseCount("number of frames", text), frames);
   return memoryOptions(command)
     .option("--stats [interval]", "show where the packets went, every second or so", parser(parseDuration))
@@ -115,6 +117,7 @@ export function xskOptions(given: ServeArguments, rule?: RedirectRule) {
     mode: given.mode,
     copy: given.copy,
     rings: ringsOf(given),
+    ...(given.jumbo === true ? { multiBuffer: true } : {}),
     ...(rule === undefined ? {} : { filter: rule }),
   } satisfies XskOptions;
 }

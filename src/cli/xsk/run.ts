@@ -49,8 +49,12 @@ export function openSocket(name: string, given: SocketArguments): XskSocket {
 function openSockets(names: readonly string[], given: ServeArguments, picked?: SocketArguments): readonly XskSocket[] {
   const [name = ""] = names;
   if (picked?.fd !== undefined) {
-    if (given.queue !== 0 || given.mode !== "auto" || given.copy !== "auto" || ruleOf(picked) !== undefined)
-      throw usage("a socket that was handed over is as it is", "give --queue, --mode and filters to `xdpctl xsk open`");
+    const { queue, mode, copy, jumbo = false } = given;
+    if (queue !== 0 || mode !== "auto" || copy !== "auto" || jumbo || ruleOf(picked) !== undefined)
+      throw usage(
+        "a socket that was handed over is as it is",
+        "give --queue, --mode, --copy, --jumbo and filters to `xdpctl xsk open`",
+      );
     return [adopted(name, picked.fd)];
   }
   const umem = Umem.create({ frameCount: given.frames, frameSize: given.frameSize, checked: false });
