@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Ticks of 10 ms: what the machine did, and what we and our children did of it. */
+/** Ticks of 10 ms: what others did, less the kernel's threads, and what the hypervisor gave to other machines. */
 interface Ticks {
-  busy: number;
-  ours: Map<string, number>;
+  stolen: number;
+  others: Map<string, number>;
 }
+
+const KERNEL = "2";
 
 function readStat(pid: string): { parent: string; ticks: number } | undefined {
   try {
@@ -21,22 +23,26 @@ function readStat(pid: string): { parent: string; ticks: number } | undefined {
 
 function readTicks(roots: readonly string[]): Ticks {
   const first = readFileSync("/proc/stat", "utf8").split("\n", 1)[0] ?? "";
-  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = first.trim().split(/\s+/).slice(1).map(Number);
+  const [, , , , , , , stolen = 0] = first.trim().split(/\s+/).slice(1).map(Number);
   const stats = new Map<string, { parent: string; ticks: number }>();
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     const stat = readStat(pid);
     if (stat !== undefined) stats.set(pid, stat);
   }
-  const ours = new Map<string, number>();
+  const others = new Map<string, number>();
   const isOurs = (pid: string): boolean => {
     for (let at = pid; at !== "0" && at !== ""; at = stats.get(at)?.parent ?? "") if (roots.includes(at)) return true;
     return false;
   };
-  for (const [pid, { ticks }] of stats) if (isOurs(pid)) ours.set(pid, ticks);
-  return { busy: user + nice + system + irq + softirq, ours };
+  for (const [pid, { parent, ticks }] of stats)
+    if (pid !== KERNEL && parent !== KERNEL && !isOurs(pid)) others.set(pid, ticks);
+  return { stolen, others };
 }
 
-/** Runs `leg` and says how much of one CPU others took meanwhile, 0 to the number of CPUs. */
+/**
+ * Runs `leg` and says how much of one CPU others took meanwhile, 0 to the number of CPUs. The kernel's own threads are not
+ * others: what our packets cost in softirqs is charged to them, too.
+ */
 export async function watched<T>(
   leg: () => Promise<T>,
   more: readonly number[] = [],
@@ -47,8 +53,8 @@ export async function watched<T>(
   const result = await leg();
   const elapsed = (performance.now() - started) / 10;
   const after = readTicks(roots);
-  const sum = ({ ours }: Ticks): number => [...ours.values()].reduce((total, ticks) => total + ticks, 0);
-  // Kernel work that no process is charged for (softirq of our own packets) counts as foreign: a little is always there.
-  const foreign = Math.max(0, after.busy - before.busy - (sum(after) - sum(before)));
-  return { result, foreign: foreign / elapsed };
+  let foreign = after.stolen - before.stolen;
+  // One that ended meanwhile is in the time of its parent's children.
+  for (const [pid, ticks] of after.others) foreign += ticks - (before.others.get(pid) ?? 0);
+  return { result, foreign: Math.max(0, foreign) / elapsed };
 }

@@ -137,13 +137,14 @@ export class PacketPort {
   }
 
   /**
-   * How many packets the kernel could not put into the RX ring since the last call. In copy mode an empty fill ring is among
-   * the packets that were dropped; in zero copy its counter counts attempts, not packets.
+   * How many packets the kernel could not put into the RX ring since the last call. In zero copy the counter of an empty fill
+   * ring counts attempts, not packets.
    */
   missed(): number {
     if (this.socket.closed) return 0;
-    const { rxDropped, rxRingFull } = this.socket.statistics;
-    const since = rxDropped + rxRingFull - this.#told;
+    const { rxDropped, rxRingFull, fillRingEmpty } = this.socket.statistics;
+    const unfilled = this.socket.copy === "zerocopy" ? 0 : fillRingEmpty;
+    const since = rxDropped + rxRingFull + unfilled - this.#told;
     this.#told += since;
     return since;
   }

@@ -143,6 +143,7 @@ export const CODES = {
     class: "not-found",
     remedy: "is the other side there? `xdpctl xsk latency IF --listen PORT` answers",
   },
+  XDPCTL_E_HANDLER: { class: "input", remedy: "the handler's place is in the message: mend it there" },
   XDPCTL_E_FRAME: { class: "usage", remedy: "the message says what was done to which frame" },
 
   XDPCTL_E_NO_FILE: { class: "not-found", remedy: "check the path" },

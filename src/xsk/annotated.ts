@@ -20,7 +20,9 @@ export function produceAnnotated(engine: Engine, cursor: Cursor, handler: FrameH
   let sent = 0;
   let frame = -1;
   const nested = engine.busy;
+  const { reserved } = engine;
   engine.busy = true;
+  engine.reserved = reserved + n;
   try {
     while (sent < n && umem.freeCount !== 0) {
       frame = stack[--umem.freeCount] as number;
@@ -47,6 +49,7 @@ export function produceAnnotated(engine: Engine, cursor: Cursor, handler: FrameH
   } finally {
     if (frame >= 0) umem.give(frame, OWNER.user);
     engine.flush();
+    engine.reserved = reserved;
     engine.busy = nested;
     if (!nested && engine.fd < 0) engine.end();
   }

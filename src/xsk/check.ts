@@ -4,6 +4,7 @@ import { XdpctlError } from "../errors/index.js";
 import type { XskOptions } from "./options.js";
 import type { ServeOptions } from "./serve.js";
 import type { Umem } from "./umem.js";
+import type { UmemOptions } from "./umem-options.js";
 
 const usage = (message: string, remedy?: string): XdpctlError =>
   new XdpctlError("XDPCTL_E_USAGE", message, remedy === undefined ? {} : { remedy });
@@ -11,6 +12,52 @@ const usage = (message: string, remedy?: string): XdpctlError =>
 function checkOneOf(what: string, value: unknown, allowed: readonly string[]): void {
   if (value === undefined || allowed.includes(value as string)) return;
   throw usage(`${String(value)} is no ${what}: ${allowed.join(", ")}`);
+}
+
+/** A name that is misspelt would be as if it were not there. Throws XDPCTL_E_USAGE. */
+export function checkNames(what: string, given: object, known: readonly string[]): void {
+  if (given === null || typeof given !== "object") throw usage(`${String(given)} is no object of options`);
+  const wrong = Object.keys(given).find((name) => !known.includes(name));
+  if (wrong !== undefined) throw usage(`${wrong} is no ${what}`, `there are ${known.join(", ")}`);
+}
+
+/** What a list of names must have: each of the type's, so that none is forgotten. */
+const namesOf = <T>(names: Record<keyof Required<T>, true>): readonly string[] => Object.keys(names);
+
+const SERVE_OPTIONS = namesOf<ServeOptions>({
+  wait: true,
+  signal: true,
+  batch: true,
+  yieldMs: true,
+  limit: true,
+  loop: true,
+});
+const SOCKET_OPTIONS = namesOf<XskOptions>({
+  queue: true,
+  mode: true,
+  copy: true,
+  needWakeup: true,
+  rings: true,
+  filter: true,
+  redirect: true,
+  busyPoll: true,
+  multiBuffer: true,
+  sendBudget: true,
+  onTimestamp: true,
+});
+const UMEM_OPTIONS = namesOf<UmemOptions>({
+  frameSize: true,
+  frameCount: true,
+  headroom: true,
+  unaligned: true,
+  txMetadata: true,
+  checked: true,
+});
+const RINGS = ["rx", "tx", "fill", "completion"];
+
+/** Throws XDPCTL_E_USAGE for names that a UMEM has not. */
+export function checkUmemNames(options: UmemOptions): void {
+  checkNames("option of a UMEM", options, UMEM_OPTIONS);
 }
 
 /** A whole number between `least` and `most`. */
@@ -24,6 +71,11 @@ export function checkQueue(queue: unknown): void {
   checkInteger("queue", queue, 0, 65_535);
 }
 
+/** Throws XDPCTL_E_USAGE. */
+export function checkName(name: unknown): void {
+  if (typeof name !== "string") throw usage(`${String(name)} is no name of an interface`);
+}
+
 /** How many packets a caller asks for. Throws XDPCTL_E_USAGE. */
 export function checkCount(n: number): void {
   if (n >>> 0 !== n) throw usage(`${n} packets: a whole number is needed, and not a negative one`);
@@ -31,6 +83,8 @@ export function checkCount(n: number): void {
 
 /** What plain JavaScript may say, and the types forbid. Throws XDPCTL_E_USAGE. */
 export function checkOptions(umem: Pick<Umem, "metadata">, options: XskOptions): void {
+  checkNames("option of a socket", options, SOCKET_OPTIONS);
+  checkNames("ring", options.rings ?? {}, RINGS);
   const { queue = 0, mode, copy, redirect, busyPoll, sendBudget = 1, onTimestamp } = options;
   checkQueue(queue);
   checkOneOf("mode", mode, ["auto", "native", "generic"]);
@@ -48,10 +102,17 @@ export function checkOptions(umem: Pick<Umem, "metadata">, options: XskOptions):
 }
 
 /** How a socket is to be served. Throws XDPCTL_E_USAGE. */
-export function checkServe({ wait, batch = 1, yieldMs = 1 }: ServeOptions): void {
+export function checkServe(options: ServeOptions): void {
+  checkNames("option of serve", options, SERVE_OPTIONS);
+  const { wait, batch = 1, yieldMs = 1, limit } = options;
   checkOneOf("way to wait", wait, ["loop", "poll", "spin"]);
   checkInteger("batch", batch, 1, 2 ** 20);
   if (!(yieldMs > 0 && yieldMs <= 60_000)) throw usage(`yieldMs of ${yieldMs}: more than 0, and at most 60,000`);
+  if (limit !== undefined && !Number.isInteger((limit as { left?: unknown } | null)?.left))
+    throw usage(
+      "`limit` is no object with a whole number `left`",
+      "`const limit = { left: 1000 }`: it is counted down",
+    );
 }
 
 /** A batch that an asynchronous handler leaves unfinished can't be told to the kernel. Throws XDPCTL_E_USAGE. */

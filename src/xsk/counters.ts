@@ -50,7 +50,7 @@ export interface XskStatistics {
   readonly rxDropped: number;
   /** By the kernel: the RX ring was full, that is, the program too slow. */
   readonly rxRingFull: number;
-  /** By the kernel: no frame to receive into. */
+  /** By the kernel: no frame to receive into. With zero copy it is how often the driver looked for one in vain, not packets. */
   readonly fillRingEmpty: number;
   /** Descriptors of the fill and TX rings that the kernel refused: outside the UMEM. */
   readonly rxInvalid: number;
@@ -121,7 +121,8 @@ export function statisticsOf(engine: Engine): XskStatistics {
     txRingFull: counters.ringFull,
     noFrame: counters.noFrame,
     invalid: counters.invalid,
-    rxDropped,
+    // In copy mode the kernel counts one that found no frame as dropped, too.
+    rxDropped: engine.zeroCopy ? rxDropped : Math.max(0, rxDropped - fillRingEmpty),
     rxRingFull,
     fillRingEmpty,
     rxInvalid,
@@ -131,7 +132,7 @@ export function statisticsOf(engine: Engine): XskStatistics {
     receiveWakeups: counters.receiveWakeups,
     waits: counters.waits,
     free: umem.free,
-    filling: engine.fill.size - engine.owed,
+    filling: engine.fd < 0 ? 0 : engine.fill.size - engine.owed,
     sending: engine.sending,
   };
 }

@@ -34,6 +34,8 @@ export class Engine {
   multiBuffer = false;
   /** The kernel is called only when it sleeps (XDP_USE_NEED_WAKEUP). */
   needWakeup = true;
+  /** Our waiting drives the driver (SO_PREFER_BUSY_POLL). */
+  busyPoll = false;
   /** Somebody else made it, who is not trusted: what it receives is looked at first. */
   foreign = false;
   /** What `receive` took last was not the end of its packet. */
@@ -208,7 +210,7 @@ export class Engine {
 
   /** Gives the fill ring what it lacks, as far as frames are free. */
   pay(): void {
-    if (this.busy) return;
+    if (this.busy || this.fd < 0) return;
     const { umem, fill } = this;
     // Frames that came in here and left by another socket are taken back there.
     if (umem.freeCount < this.owed) umem.reap();

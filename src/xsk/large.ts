@@ -71,8 +71,10 @@ export function turnLarge(engine: Engine, cursor: Cursor, handler: FrameHandler,
     }
   } finally {
     // The handler threw.
-    if (engine.fd >= 0 && cursor.verdict !== Verdict.taken)
+    if (inHand > 0 && engine.fd >= 0 && cursor.verdict !== Verdict.taken) {
+      counters.dropped++;
       for (; inHand > 0; inHand--) umem.give(frames[inHand - 1] as number, OWNER.user);
+    }
     const taken = (at - first) | 0;
     // `finish` counts frames.
     counters.received -= taken - packets;

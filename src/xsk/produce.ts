@@ -26,7 +26,10 @@ export function produceOf(engine: Engine, cursor: Cursor): Turn {
     // The frame that the handler has in hand: where it throws, or leaves it unsent, the frame is free again.
     let frame = -1;
     const nested = engine.busy;
+    const { reserved } = engine;
     engine.busy = true;
+    // A handler that sends more of its own can't have their slots.
+    engine.reserved = reserved + n;
     try {
       while (sent < n && umem.freeCount !== 0) {
         // The handler may take frames of its own meanwhile.
@@ -56,6 +59,7 @@ export function produceOf(engine: Engine, cursor: Cursor): Turn {
     } finally {
       if (frame >= 0) umem.give(frame, OWNER.user);
       engine.flush();
+      engine.reserved = reserved;
       engine.busy = nested;
       if (!nested && engine.fd < 0) engine.end();
     }

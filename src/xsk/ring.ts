@@ -125,7 +125,7 @@ export class Ring {
     this.#mapping.unmap();
   }
 
-  /** Whether the kernel sleeps and must be called. Always false without XDP_USE_NEED_WAKEUP. */
+  /** Whether the kernel sleeps and must be called. In copy mode it always sleeps. */
   needsWakeup(): boolean {
     return (this.#load(this.flagsAt) & XDP_RING_NEED_WAKEUP) !== 0;
   }

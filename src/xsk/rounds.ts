@@ -51,7 +51,8 @@ export function inPlace(service: Service): Promise<void> {
     poll = undefined;
     if (going) return;
     going = true;
-    void go();
+    // Those that are served from the same turn of the event loop begin together.
+    setImmediate(() => void go());
   });
 }
 
@@ -87,9 +88,11 @@ function leave(part: Part, error?: unknown): void {
 function turns(): void {
   let yieldMs = Number.POSITIVE_INFINITY;
   let spin = false;
+  let driven = false;
   for (const { service } of parts) {
     yieldMs = Math.min(yieldMs, service.yieldMs);
     spin ||= service.spin;
+    driven ||= service.engine.busyPoll;
   }
   // Half of it, so that a wait that began late does not make the turn of the others twice as late.
   const timeout = Math.max(1, yieldMs >> 1);
@@ -100,9 +103,10 @@ function turns(): void {
     const now = Date.now();
     measure(now);
     if (now - began >= yieldMs || now < began) return;
-    if (spin) continue;
-    if (gather) rest();
-    else wait(timeout);
+    // With busy polling it is the call that drives the driver.
+    if (spin && driven) wait(0);
+    else if (!spin && gather && !driven) rest();
+    else if (!spin) wait(timeout);
   }
 }
 
@@ -115,7 +119,8 @@ function round(): boolean {
   for (let i = 0; i < parts.length; i++) {
     const part = parts[i] as Part;
     const { engine, signal } = part.service;
-    if (engine.failure !== 0) return false;
+    // The handler of one before it may have closed or stopped it.
+    if (engine.failure !== 0 || engine.fd < 0 || signal.aborted) return false;
     const before = engine.counters.received;
     let n = 0;
     try {
@@ -174,7 +179,7 @@ function wait(timeout: number): void {
   for (let i = 0; i < parts.length; i++) {
     const { engine } = (parts[i] as Part).service;
     engine.counters.waits++;
-    if (engine.waiting) ms = REAP_MS;
+    if (engine.waiting) ms = Math.min(ms, REAP_MS);
   }
   if (ours.wait(ms) <= 0) return;
   for (let i = 0; i < parts.length; i++) {

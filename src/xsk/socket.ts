@@ -5,7 +5,7 @@ import { errno, namespaceInode, POLLOUT, Poll, type Socket, SOL_XDP } from "../l
 import type { VerdictCounts, XdpMode } from "../xdp/index.js";
 import { XDP_MAX_TX_SKB_BUDGET } from "./abi.js";
 import { bindSocket, type CopyMode, makeSocket, type Place } from "./bind.js";
-import { checkCount, checkOptions } from "./check.js";
+import { checkCount, checkHandler, checkName, checkOptions } from "./check.js";
 import { statisticsOf, type XskStatistics } from "./counters.js";
 import { Engine } from "./engine.js";
 import { failureOf } from "./failure.js";
@@ -54,6 +54,8 @@ export class XskSocket implements Disposable {
   readonly #map: BpfMap | undefined;
   readonly #cursor: Cursor;
   #turn: Turn | undefined;
+  /** As of when it was closed. */
+  #redirected: VerdictCounts | undefined;
   /** It has a cursor of its own, since a handler of `serve` may call it. */
   readonly #produce: Turn;
   #poll: Poll | undefined;
@@ -78,6 +80,7 @@ export class XskSocket implements Disposable {
     engine.tx.fenced = engine.zeroCopy;
     engine.fill.fenced = engine.zeroCopy;
     engine.multiBuffer = place.multiBuffer;
+    engine.busyPoll = place.busyPoll !== undefined;
     engine.needWakeup = place.needWakeup;
     this.#socket = socket;
     this.#redirect = how instanceof Redirect ? how : undefined;
@@ -105,6 +108,7 @@ export class XskSocket implements Disposable {
    * XDPCTL_E_MEMLOCK, XDPCTL_E_ZERO_COPY, XDPCTL_E_OCCUPIED, XDPCTL_E_MODE, XDPCTL_E_PERMISSION, XDPCTL_E_NOT_SUPPORTED.
    */
   static open(umem: Umem, name: string, options: XskOptions = {}): XskSocket {
+    checkName(name);
     checkOptions(umem, options);
     const link = findInterface(name);
     // The kernel binds to an interface that is down, and then moves nothing.
@@ -224,6 +228,7 @@ export class XskSocket implements Disposable {
   produce(n: number, handler: FrameHandler): number {
     this.#assertOpen();
     checkCount(n);
+    checkHandler(handler);
     // There is one frame in hand.
     if (this.#producing) throw new XdpctlError("XDPCTL_E_USAGE", "produce was called in a handler of its own");
     this.#producing = true;
@@ -285,12 +290,11 @@ export class XskSocket implements Disposable {
 
   /** What the redirect program did with the interface's frames, all queues together; undefined without ours. */
   get redirected(): VerdictCounts | undefined {
-    return this.#redirect?.counts();
+    return this.closed ? this.#redirected : this.#redirect?.counts();
   }
 
   #assertOpen(): void {
-    if (this.closed)
-      throw new XdpctlError("XDPCTL_E_INTERNAL", `the socket on ${this.interface} was used after it was closed`);
+    if (this.closed) throw new XdpctlError("XDPCTL_E_USAGE", `the socket on ${this.interface} is closed`);
   }
 
   #check(): void {
@@ -308,6 +312,7 @@ export class XskSocket implements Disposable {
     // A socket that is closed leaves the map by itself; a brought map is told as well, so that its program passes at once.
     this.#map?.deleteBytes(Buffer.from(Uint32Array.of(this.queue).buffer));
     this.#socket.close();
+    this.#redirected = this.#redirect?.counts();
     this.#redirect?.release();
     this.umem.detach(this);
   }

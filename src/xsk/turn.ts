@@ -99,7 +99,10 @@ export function turnOf(engine: Engine, cursor: Cursor): Turn {
       }
     } finally {
       // What a handler threw on is dropped; its frame is not lost.
-      if (inHand >= 0 && engine.fd >= 0 && cursor.verdict !== Verdict.taken) umem.give(inHand, OWNER.user);
+      if (inHand >= 0 && engine.fd >= 0 && cursor.verdict !== Verdict.taken) {
+        umem.give(inHand, OWNER.user);
+        dropped = (dropped + 1) | 0;
+      }
       finish(engine, (at - first) | 0, (to - fill.producer) | 0, bytes);
       engine.counters.dropped += dropped;
     }
@@ -132,8 +135,12 @@ export function elsewhere(from: Engine, cursor: Cursor, frame: number): boolean 
     return false;
   }
   if (engine.room(1) <= 0) {
-    engine.counters.ringFull++;
-    return false;
+    // What the batch gave it before is not the kernel's yet.
+    engine.flush();
+    if (engine.room(1) <= 0) {
+      engine.counters.ringFull++;
+      return false;
+    }
   }
   umem.owners?.move(frame, OWNER.user, OWNER.tx);
   engine.stage(cursor.start, size);

@@ -13,6 +13,7 @@ import type { Engine } from "./engine.js";
 import { Homes } from "./homes.js";
 import { TxMetadata } from "./metadata.js";
 import { OWNER, Owners } from "./owners.js";
+import { checkUmemNames } from "./check.js";
 import { checkSizes, complete, LINEAR_BYTES, type UmemOptions } from "./umem-options.js";
 
 /** sizeof(struct xdp_umem_reg), Linux 6.8; older kernels take the front of it. */
@@ -92,6 +93,7 @@ export class Umem implements Disposable {
    * the kernel refuses.
    */
   static create(options: UmemOptions = {}): Umem {
+    checkUmemNames(options);
     const all = complete(options);
     checkSizes(all);
     const memory = sharedMemory("xdpctl-umem", all.frameSize * all.frameCount + LINEAR_BYTES);
@@ -174,7 +176,7 @@ export class Umem implements Disposable {
 
   /** @internal */
   attach(user: User): void {
-    if (this.#closed) throw new XdpctlError("XDPCTL_E_INTERNAL", "a UMEM was used after it was closed");
+    if (this.#closed) throw new XdpctlError("XDPCTL_E_USAGE", "the UMEM is closed");
     for (const only of this.#engaged) this.homes ??= new Homes(this, only);
     this.homes?.joined(user.engine);
     this.#users.add(user);

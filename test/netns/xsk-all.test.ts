@@ -77,7 +77,9 @@ test("all queues of an interface, a worker kept on a CPU for each", async () => 
 test("a handler that throws in one worker ends all, and the caller hears of it", async () => {
   const served = await serve({ data: { failOn: 2 } });
   flood();
-  await expect(served.done).rejects.toThrow("told to fail");
+  const told = /^queue \d, file:.*echo\.mjs: RangeError: told to fail, at .*echo\.mjs:\d+/;
+  await expect(served.done).rejects.toThrow(told);
+  await expect(served.done).rejects.toMatchObject({ code: "XDPCTL_E_HANDLER" });
   expect(program()).toBe("none");
   await served.stop();
 });
@@ -88,6 +90,9 @@ test("what is refused: a queue that isn't there, no module, no handler, no inter
     "the handler's module file:///nowhere.mjs can't be loaded",
   );
   await expect(serve({}, "data:text/javascript,export const a = 1")).rejects.toThrow("has no handler");
+  await expect(serve({}, "./echo.mjs")).rejects.toMatchObject({ code: "XDPCTL_E_USAGE" });
+  await expect(serve({ cpus: [99] })).rejects.toThrow("99 is no CPU");
+  await expect(serve({ wait: "loop" as never })).rejects.toMatchObject({ code: "XDPCTL_E_USAGE" });
   await expect(serve({ queues: [] })).rejects.toMatchObject({ code: "XDPCTL_E_USAGE" });
   await expect(serveAll("eth7", ECHO)).rejects.toMatchObject({ code: "XDPCTL_E_NO_INTERFACE" });
   expect(program()).toBe("none");

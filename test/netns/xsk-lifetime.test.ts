@@ -169,3 +169,53 @@ describe.each(KINDS)("frames of a closed socket, %s", (_, kind) => {
     umem.close();
   });
 });
+
+describe("two sockets of one thread, by poll", () => {
+  test.each(["close", "stop"] as const)("what a handler does to the other (%s) holds at once", async (how) => {
+    const umem = Umem.create({ frameCount: 256, checked: true });
+    const [a, b] = [open(umem), open(umem, "far1")];
+    knock();
+    pair.left.exec(["ping", "-c1", "-W0.2", "ff02::1%far0"]);
+    let shown = 0;
+    const served = [
+      a.serve(
+        () => {
+          b[how]();
+          a.stop();
+        },
+        { wait: "poll" },
+      ),
+      b.serve(() => void shown++, { wait: "poll" }),
+    ];
+    await Promise.all(served);
+    expect(shown).toBe(0);
+    expect(umem.free + a.statistics.filling + b.statistics.filling).toBe(256);
+    expect(b.closed).toBe(how === "close");
+  });
+});
+
+test("a handler of produce that sends packets itself finds the slots taken that it is asked to fill", () => {
+  const umem = Umem.create({ frameCount: 64, checked: true });
+  const nic = pair.right.run(() => XskSocket.open(umem, "eth0", { rings: { ...RINGS, fill: 16, tx: 4 } }));
+  const own = [Packet.alloc(umem)];
+  own[0]?.replace(new Uint8Array(60).fill(0xff));
+  const sent: number[] = [];
+  const made = nic.produce(4, (frame) => {
+    sent.push(nic.send(own));
+    make(frame);
+  });
+  expect([made, sent]).toEqual([4, [0, 0, 0, 0]]);
+  expect(nic.send(own)).toBe(1);
+  expect(nic.statistics.sent).toBe(5);
+  umem.close();
+});
+
+test("what the kernel drops is counted once", () => {
+  const [umem, far] = [Umem.create({ frameCount: 64 }), Umem.create({ frameCount: 512 })];
+  const nic = pair.right.run(() => XskSocket.open(umem, "eth0", { rings: { ...RINGS, fill: 16 } }));
+  const sender = pair.left.run(() => XskSocket.open(far, "eth0", { redirect: false }));
+  expect(sender.produce(100, make)).toBe(100);
+  expect(nic.receive(100)).toHaveLength(16);
+  const { rxDropped, rxRingFull, fillRingEmpty } = nic.statistics;
+  expect({ rxDropped, rxRingFull, fillRingEmpty }).toEqual({ rxDropped: 0, rxRingFull: 0, fillRingEmpty: 84 });
+});

@@ -50,10 +50,17 @@ test("counts, batches and handlers that are none", async () => {
   }
   for (const batch of [-1, 0, Number.NaN, 1.5]) await expect(nic.serve(() => {}, { batch })).rejects.toThrow(usage);
   await expect(nic.serve(() => {}, { yieldMs: 0 })).rejects.toThrow(usage);
+  await expect(nic.serve(() => {}, { limit: 3 as never })).rejects.toThrow(usage);
+  await expect(nic.serve(() => {}, { waits: "poll" } as never)).rejects.toThrow(usage);
+  expect(() => nic.produce(1, (async () => {}) as never)).toThrow(usage);
+  expect(() => Umem.create({ frames: 64 } as never)).toThrow(usage);
+  expect(() => XskSocket.open(nic.umem, "eth0", { que: 3 } as never)).toThrow(usage);
+  expect(() => XskSocket.open(nic.umem, "eth0", { rings: { txRing: 64 } } as never)).toThrow(usage);
+  expect(() => XskSocket.open(nic.umem, undefined as never)).toThrow(usage);
   await expect(nic.serve(async () => {})).rejects.toThrow(usage);
   expect(nic.statistics).toMatchObject({ sent: 0, free: 192 });
   nic.close();
-  expect(() => nic.writable(1)).toThrow("after it was closed");
+  expect(() => nic.writable(1)).toThrow("is closed");
   umem.close();
 });
 

@@ -152,7 +152,7 @@ describe("what is refused", () => {
     const nic = open(umem);
     await expect(nic.serve(async () => {})).rejects.toMatchObject({ code: "XDPCTL_E_USAGE" });
     nic.close();
-    expect(code(() => nic.writable(1))).toMatch("was used after it was closed");
+    expect(code(() => nic.writable(1))).toMatch("is closed");
     umem.close();
   });
 

@@ -58,7 +58,7 @@ export function registerDump(xsk: Command, context: Context): void {
           }
           const { lost } = output;
           const { rxDropped, rxRingFull, fillRingEmpty } = nic.statistics;
-          const missed = rxDropped + rxRingFull + fillRingEmpty;
+          const missed = rxDropped + rxRingFull + (nic.copy === "zerocopy" ? 0 : fillRingEmpty);
           const what = [
             `${seen} ${seen === 1 ? "frame" : "frames"}`,
             ...(lost === 0 ? [] : [`${lost} of them not shown: the reader was too slow`]),

@@ -83,7 +83,11 @@ const ROWS: readonly [string, (s: XskStatistics) => number, string][] = [
   ["no free frame", (s) => s.noFrame, "dropped: too long for the frames that they came in"],
   ["invalid", (s) => s.invalid, "dropped: empty, or not inside their frame"],
   ["RX ring full", (s) => s.rxRingFull, "dropped by the kernel: the program was too slow"],
-  ["fill ring empty", (s) => s.fillRingEmpty, "dropped by the kernel: no frame to receive into"],
+  [
+    "fill ring empty",
+    (s) => s.fillRingEmpty,
+    "dropped by the kernel: no frame to receive into; with zero copy, looks for one",
+  ],
   ["RX dropped", (s) => s.rxDropped, "dropped by the kernel: too long for a frame, or other reasons"],
   ["RX invalid", (s) => s.rxInvalid, "descriptors of the fill ring that the kernel refused"],
   ["TX invalid", (s) => s.txInvalid, "descriptors of the TX ring that the kernel refused"],

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import { isAbsolute } from "node:path";
 import { XdpctlError } from "../../errors/index.js";
 import { allowedCpus, errno, receiveQueues } from "../../linux/index.js";
 import type { VerdictCounts, XdpMode } from "../../xdp/index.js";
@@ -72,7 +73,8 @@ export interface ServedInterface extends AsyncDisposable {
  * ```
  *
  * Errors: those of `XskSocket.open`, by `serveAll`; those of `XskSocket.serve` by `done`, after which the other queues have ended,
- * too. XDPCTL_E_USAGE for a module that can't be loaded, or has no handler.
+ * too. XDPCTL_E_USAGE for a module that can't be loaded, or has no handler; XDPCTL_E_HANDLER
+ * for what it throws.
  */
 export async function serveAll(
   name: string,
@@ -87,12 +89,16 @@ export async function serveAll(
   if (numbers.length === 0 || places.length === 0)
     throw new XdpctlError("XDPCTL_E_USAGE", `no ${numbers.length === 0 ? "queue" : "CPU"} to serve ${name} with`);
   for (const queue of numbers) checkQueue(queue);
+  for (const cpu of places) checkCpu(cpu);
+  const file = checkModule(module);
   const serving: ServeOptions = {
     ...(wait === undefined ? {} : { wait }),
     ...(batch === undefined ? {} : { batch }),
     ...(yieldMs === undefined ? {} : { yieldMs }),
   };
   checkServe(serving);
+  if ((wait as string) === "loop")
+    throw new XdpctlError("XDPCTL_E_USAGE", "a worker has no event loop to wait in", { remedy: "wait: poll or spin" });
   checkOptions({ metadata: undefined }, { ...socket, ...(mode === undefined ? {} : { mode }) });
   workerPath();
   checkData({ data, umem, socket });
@@ -105,7 +111,7 @@ export async function serveAll(
     interface: link.name,
     queue,
     cpu: places[i % places.length] as number,
-    module: String(module),
+    module: file,
     data,
     umem: umem ?? {},
     socket,
@@ -158,6 +164,25 @@ export async function serveAll(
     stop: stopped,
     [Symbol.asyncDispose]: stopped,
   };
+}
+
+function checkCpu(cpu: number): void {
+  const allowed = allowedCpus();
+  if (!allowed.includes(cpu))
+    throw new XdpctlError("XDPCTL_E_USAGE", `${cpu} is no CPU that this process may run on: ${allowed.join(", ")}`);
+}
+
+/** Workers load it by themselves, so that what it is relative to must be said. */
+function checkModule(module: URL | string): string {
+  const text = String(module);
+  if (module instanceof URL || isAbsolute(text) || /^[a-z]+:/.test(text)) return text;
+  throw new XdpctlError(
+    "XDPCTL_E_USAGE",
+    `the handler's module ${JSON.stringify(text)} is neither a URL nor an absolute path`,
+    {
+      remedy: 'new URL("./echo.mjs", import.meta.url) is one beside the calling module',
+    },
+  );
 }
 
 /** A worker that can't be told what to do would be half made. Throws XDPCTL_E_USAGE. */

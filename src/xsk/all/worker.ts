@@ -27,6 +27,16 @@ async function handlerOf(module: string): Promise<QueueModule> {
   return found as QueueModule;
 }
 
+/** What the module threw, and where. */
+function thrown(error: unknown): XdpctlError {
+  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const place = error instanceof Error ? /^ +at (.*)$/m.exec(error.stack ?? "")?.[1] : undefined;
+  const where = place === undefined ? "" : `, at ${place}`;
+  return new XdpctlError("XDPCTL_E_HANDLER", `queue ${start.queue}, ${start.module}: ${text}${where}`, {
+    cause: error,
+  });
+}
+
 let umem: Umem | undefined;
 let socket: XskSocket | undefined;
 let failure: XdpctlError | undefined;
@@ -53,7 +63,7 @@ try {
   tell({ kind: "open", fd: socket.fd, copy: socket.copy });
   if (!asked) await socket.serve(module.default, { wait: "poll", ...start.serve });
 } catch (error) {
-  failure = XdpctlError.wrap(error);
+  failure = XdpctlError.is(error) ? error : thrown(error);
 }
 const statistics = socket?.statistics;
 umem?.close();
