@@ -197,7 +197,7 @@ describe("two sockets of one thread, by poll", () => {
 test("a handler of produce that sends packets itself finds the slots taken that it is asked to fill", () => {
   const umem = Umem.create({ frameCount: 64, checked: true });
   const nic = pair.right.run(() => XskSocket.open(umem, "eth0", { rings: { ...RINGS, fill: 16, tx: 4 } }));
-  const own = [Packet.alloc(umem)];
+  const own = [Packet.alloc(umem) as Packet];
   own[0]?.replace(new Uint8Array(60).fill(0xff));
   const sent: number[] = [];
   const made = nic.produce(4, (frame) => {
