@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { watched } from "./contention.js";
+import { loadNs } from "./memory-probe.js";
 
 /** One side of a comparison: runs once and returns its figure, or what else was measured. */
 export type Leg<T = number> = () => Promise<T> | T;
@@ -18,6 +19,8 @@ export interface Alternation {
   legs: number;
   /** How much of one CPU others may take in a leg. */
   tolerated?: number;
+  /** How many times the least that a load took it may take around a leg, where neighbours on the host count: any by default. */
+  slowest?: number;
   /** Processes that belong to the legs although none of them is a child of this one. */
   roots?: readonly number[];
 }
@@ -25,6 +28,8 @@ export interface Alternation {
 interface Run<T> {
   figure: T;
   foreign: number;
+  /** Nanoseconds of a load, before or after it: the longer. */
+  load: number;
 }
 
 /**
@@ -34,19 +39,24 @@ interface Run<T> {
 export async function alternate<T = number>(
   ours: Leg<T>,
   theirs: Leg<T>,
-  { legs, tolerated = 0.2, roots = [] }: Alternation,
+  { legs, tolerated = 0.2, slowest = Number.POSITIVE_INFINITY, roots = [] }: Alternation,
 ): Promise<Figures<T>> {
   const runs: [Run<T>[], Run<T>[]] = [[], []];
-  const quiet = (side: Run<T>[]): Run<T>[] => side.filter(({ foreign }) => foreign <= tolerated);
+  let least = Number.POSITIVE_INFINITY;
+  const disturbed = ({ foreign, load }: Run<T>): number => Math.max(foreign / tolerated, load / least / slowest);
+  const quiet = (side: Run<T>[]): Run<T>[] => side.filter((one) => disturbed(one) <= 1);
   const enough = (): boolean => runs.every((side) => quiet(side).length >= legs);
   for (let round = 0; round < 3 * legs && !enough(); round++) {
     for (const side of round % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
       const leg = side === 0 ? ours : theirs;
+      const before = loadNs();
       const { result, foreign } = await watched(async () => leg(), roots);
-      runs[side].push({ figure: result, foreign });
+      const after = loadNs();
+      least = Math.min(least, before, after);
+      runs[side].push({ figure: result, foreign, load: Math.max(before, after) });
     }
   }
-  const chosen = runs.map((side) => [...side].sort((a, b) => a.foreign - b.foreign).slice(0, legs)) as [
+  const chosen = runs.map((side) => [...side].sort((a, b) => disturbed(a) - disturbed(b)).slice(0, legs)) as [
     Run<T>[],
     Run<T>[],
   ];
