@@ -41,7 +41,7 @@ export async function queues(quick: boolean, log: (text: string) => void): Promi
     ] as const)
       await leg(process, count, 1000);
     const both: [() => Promise<number>, () => Promise<number>] = [() => leg(two, 2), () => leg(one, 1)];
-    const figures = await alternate(...both, { legs: quick ? 2 : 9, tolerated: 0.15, slowest: 1.25 });
+    const figures = await alternate(...both, { legs: quick ? 2 : 9, tolerated: 0.15, slowest: 1.5 });
     const [mine, other] = [median(figures.ours), median(figures.theirs)];
     return {
       what: "AF_XDP echo, two queues with two workers: CPU per packet",
@@ -108,7 +108,7 @@ export async function roundTrip(quick: boolean, log: (text: string) => void): Pr
       await leg("warm-up", side);
     }
     const both: [() => Promise<number>, () => Promise<number>] = [() => leg("ours", ours), () => leg("C", c)];
-    const figures = await alternate(...both, { legs: quick ? 2 : 15, tolerated: 0.15, slowest: 1.25 });
+    const figures = await alternate(...both, { legs: quick ? 2 : 15, tolerated: 0.15, slowest: 1.5 });
     const [mine, theirs] = [median(figures.ours), median(figures.theirs)];
     return {
       what: "AF_XDP UDP echo: round trip, p50",

@@ -86,7 +86,7 @@ async function compare(work: Work, quick: boolean, log: (text: string) => void):
     const figures = await alternate(
       () => leg("ours", ours),
       () => leg("C", c),
-      { legs: quick ? 2 : 9, tolerated: 0.15, slowest: 1.25 },
+      { legs: quick ? 2 : 9, tolerated: 0.15, slowest: 1.5 },
     );
     const { ours: mine, theirs } = figures;
     const of = (legs: Leg[], key: keyof Leg, q = 0.5): number =>
