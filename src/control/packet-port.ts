@@ -4,7 +4,7 @@ import type { Loop } from "../loop/index.js";
 import { openRoute } from "../netlink/index.js";
 import { ETHERTYPE } from "../packet/index.js";
 import type { PacketFeed } from "../policy/index.js";
-import { type Frame, Umem, XskSocket } from "../xsk/index.js";
+import { type Frame, missedPackets, Umem, XskSocket } from "../xsk/index.js";
 
 /** Frames of each queue: what the kernel has to receive into, and what waits to be sent. */
 const FRAMES = 1024;
@@ -136,15 +136,10 @@ export class PacketPort {
     return missed;
   }
 
-  /**
-   * How many packets the kernel could not put into the RX ring since the last call. In zero copy the counter of an empty fill
-   * ring counts attempts, not packets.
-   */
+  /** How many packets the kernel could not put into the RX ring since the last call. */
   missed(): number {
     if (this.socket.closed) return 0;
-    const { rxDropped, rxRingFull, fillRingEmpty } = this.socket.statistics;
-    const unfilled = this.socket.copy === "zerocopy" ? 0 : fillRingEmpty;
-    const since = rxDropped + rxRingFull + unfilled - this.#told;
+    const since = missedPackets(this.socket) - this.#told;
     this.#told += since;
     return since;
   }

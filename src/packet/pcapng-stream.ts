@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
+import {
+  ENHANCED_PACKET,
+  EPB_FLAGS,
+  EPB_PACKETID,
+  EPB_QUEUE,
+  EPB_VERDICT,
+  OPT_COMMENT,
+  VERDICT_XDP,
+} from "./pcapng-options.js";
 
-/** draft-ietf-opsawg-pcapng: an Enhanced Packet Block and its options. */
-const ENHANCED_PACKET = 6;
 const OPT_END = 0;
-const OPT_COMMENT = 1;
-const EPB_FLAGS = 2;
-const EPB_PACKETID = 5;
-const EPB_QUEUE = 6;
-const EPB_VERDICT = 7;
-/** The verdict is that of an XDP program in eBPF on Linux; 8 bytes of `enum xdp_action` follow. */
-const VERDICT_XDP = 2;
 const INBOUND = 1;
 /** Type, length, interface, two words of time, captured, length. */
 const FIXED = 28;

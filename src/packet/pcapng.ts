@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: MIT
+import {
+  ENHANCED_PACKET,
+  EPB_DROPCOUNT,
+  EPB_FLAGS,
+  EPB_QUEUE,
+  EPB_VERDICT,
+  OPT_COMMENT,
+  VERDICT_XDP,
+} from "./pcapng-options.js";
 
 /** draft-ietf-opsawg-pcapng: block types, option codes. */
 const SECTION_HEADER = 0x0a0d0d0a;
 const BYTE_ORDER = 0x1a2b3c4d;
 const INTERFACE = 1;
 const STATISTICS = 5;
-const ENHANCED_PACKET = 6;
-const OPT_COMMENT = 1;
 const SHB_HARDWARE = 2;
 const SHB_OS = 3;
 const SHB_APPLICATION = 4;
@@ -14,12 +21,6 @@ const IF_NAME = 2;
 const IF_DESCRIPTION = 3;
 const IF_TSRESOL = 9;
 const IF_FILTER = 11;
-const EPB_FLAGS = 2;
-const EPB_DROPCOUNT = 4;
-const EPB_QUEUE = 6;
-const EPB_VERDICT = 7;
-/** The verdict is that of an XDP program in eBPF on Linux; 8 bytes of `enum xdp_action` follow. */
-const VERDICT_XDP = 2;
 const ISB_IFRECV = 4;
 const ISB_IFDROP = 5;
 const ISB_OSDROP = 7;

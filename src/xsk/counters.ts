@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { getSocketOption, SOL_XDP } from "../linux/index.js";
 import { XDP_STATISTICS } from "./abi.js";
+import type { CopyMode } from "./bind.js";
 import type { Engine } from "./engine.js";
 
 /** What a socket has counted itself, since it was opened. */
@@ -90,6 +91,12 @@ const NONE: XskStatistics = {
   filling: 0,
   sending: 0,
 };
+
+/** Packets that the kernel had for the socket, and dropped. With zero copy an empty fill ring is no packet: see `fillRingEmpty`. */
+export function missedPackets(socket: { readonly copy: CopyMode; readonly statistics: XskStatistics }): number {
+  const { rxDropped, rxRingFull, fillRingEmpty } = socket.statistics;
+  return rxDropped + rxRingFull + (socket.copy === "zerocopy" ? 0 : fillRingEmpty);
+}
 
 /** All together. */
 export function addStatistics(all: readonly XskStatistics[]): XskStatistics {

@@ -3,7 +3,7 @@ export type { QueueContext, QueueModule } from "./all/messages.js";
 export { scavengeOnOneThread } from "./collector.js";
 export { type QueueStatistics, type ServeAllOptions, type ServedInterface, serveAll } from "./all/serve-all.js";
 export type { BusyPoll, CopyMode, CopyRequest } from "./bind.js";
-export type { XskStatistics } from "./counters.js";
+export { missedPackets, type XskStatistics } from "./counters.js";
 export type { Frame } from "./frame.js";
 export { adoptSocket, PreparedSocket } from "./handover.js";
 export type { TxMetadataOptions, TxRequests } from "./metadata.js";

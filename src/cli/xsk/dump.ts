@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import type { Command } from "commander";
+import { missedPackets } from "../../xsk/index.js";
 import { interfaceName, leaf, parser, usage } from "../command.js";
 import type { Context } from "../context.js";
 import { DumpOutput } from "./dump-output.js";
@@ -57,8 +58,7 @@ export function registerDump(xsk: Command, context: Context): void {
             output.close();
           }
           const { lost } = output;
-          const { rxDropped, rxRingFull, fillRingEmpty } = nic.statistics;
-          const missed = rxDropped + rxRingFull + (nic.copy === "zerocopy" ? 0 : fillRingEmpty);
+          const missed = missedPackets(nic);
           const what = [
             `${seen} ${seen === 1 ? "frame" : "frames"}`,
             ...(lost === 0 ? [] : [`${lost} of them not shown: the reader was too slow`]),

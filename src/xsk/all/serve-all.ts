@@ -73,8 +73,7 @@ export interface ServedInterface extends AsyncDisposable {
  * ```
  *
  * Errors: those of `XskSocket.open`, by `serveAll`; those of `XskSocket.serve` by `done`, after which the other queues have ended,
- * too. XDPCTL_E_USAGE for a module that can't be loaded, or has no handler; XDPCTL_E_HANDLER
- * for what it throws.
+ * too. XDPCTL_E_USAGE for a module that can't be loaded, or has no handler; XDPCTL_E_HANDLER for what it throws.
  */
 export async function serveAll(
   name: string,
@@ -85,11 +84,14 @@ export async function serveAll(
   const link = findInterface(name);
   if (!link.up) throw failureOf(errno.ENETDOWN, { interface: name, queue: 0 });
   const numbers = queues ?? Array.from({ length: receiveQueues(link.name) }, (_, queue) => queue);
-  const places = cpus ?? allowedCpus();
+  const allowed = allowedCpus();
+  const places = cpus ?? allowed;
   if (numbers.length === 0 || places.length === 0)
     throw new XdpctlError("XDPCTL_E_USAGE", `no ${numbers.length === 0 ? "queue" : "CPU"} to serve ${name} with`);
   for (const queue of numbers) checkQueue(queue);
-  for (const cpu of places) checkCpu(cpu);
+  for (const cpu of places)
+    if (!allowed.includes(cpu))
+      throw new XdpctlError("XDPCTL_E_USAGE", `${cpu} is no CPU that this process may run on: ${allowed.join(", ")}`);
   const file = checkModule(module);
   const serving: ServeOptions = {
     ...(wait === undefined ? {} : { wait }),
@@ -164,12 +166,6 @@ export async function serveAll(
     stop: stopped,
     [Symbol.asyncDispose]: stopped,
   };
-}
-
-function checkCpu(cpu: number): void {
-  const allowed = allowedCpus();
-  if (!allowed.includes(cpu))
-    throw new XdpctlError("XDPCTL_E_USAGE", `${cpu} is no CPU that this process may run on: ${allowed.join(", ")}`);
 }
 
 /** Workers load it by themselves, so that what it is relative to must be said. */
